@@ -1,0 +1,282 @@
+package im
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"iter"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/liveim/im/internal/fanout"
+	"github.com/liveim/im/internal/wire"
+	"github.com/liveim/im/transport"
+	"github.com/liveim/im/transport/websocket"
+)
+
+// Hub owns rooms, sessions and every goroutine that serves them. It is an
+// http.Handler: mount it with http.StripPrefix. Make one with [New]; all methods are
+// safe for use by many goroutines. End it with [Hub.Shutdown] or [Hub.Close].
+type Hub struct {
+	opts        Options
+	auth        Authenticator
+	kinds       kindTable
+	engine      *fanout.Engine
+	feedLimits  fanout.FeedLimits
+	sendLimits  fanout.Limits
+	intercepted SendFunc
+	guard       guard
+	limits      *limiter // of events, by user and kind
+	requests    *limiter // of all other requests, by user
+	started     time.Time
+	webSocket   websocket.Options
+
+	rooms    registry[*core]
+	sessions registry[*Session] // by session id
+	users    registry[*devices] // by user id
+
+	stats   counters
+	sent    fanout.Counters
+	resyncs pool
+
+	opsMu sync.RWMutex // guards ops
+	ops   map[string]OpFunc
+
+	// life ends when the hub is closed.
+	life context.Context
+	lifecycle
+}
+
+// devices are the sessions of one user. The list is replaced, never changed.
+type devices struct{ list []*Session }
+
+func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
+	h := &Hub{
+		opts: o, auth: auth, kinds: kinds,
+		feedLimits: fanout.FeedLimits{Batches: o.Bounds.RingBatches, Bytes: o.Bounds.RingBytes, BatchBytes: 32 << 10},
+		sendLimits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second},
+		limits:     newLimiter(o.Limits),
+		requests:   newLimiter(map[Kind]Limit{"": {200, 10 * time.Second}}),
+		started:    time.Now(),
+		rooms:      newRegistry[*core](),
+		sessions:   newRegistry[*Session](),
+		users:      newRegistry[*devices](),
+		ops:        map[string]OpFunc{},
+		webSocket: websocket.Options{
+			Protocols: []string{wire.Subprotocol},
+			Deflate:   !o.NoCompression,
+			Limits:    websocket.Limits{MaxMessage: o.Bounds.Message},
+		},
+	}
+	if o.Log == nil {
+		// The defaults of a memory log are within its bounds.
+		h.opts.Log, _ = NewMemoryLog(&MemoryLogOptions{Now: o.Now})
+	}
+	h.guard = guard{max: int64(o.Bounds.Hooks), log: o.Logger.Error}
+	h.life, h.endLife = context.WithCancel(context.Background())
+	h.closed = make(chan struct{})
+	h.intercepted = h.accept
+	for _, m := range slices.Backward(o.Intercept) {
+		h.intercepted = m(h.intercepted)
+	}
+	h.resyncs = pool{max: 8, start: h.background}
+	h.engine = fanout.NewEngine(0, o.FlushGap, func(p any) {
+		o.Logger.Error("a delivery panicked", "panic", p)
+	})
+	h.background(h.sweepLoop)
+	h.background(h.maintainLoop)
+	return h
+}
+
+// Room returns a handle to the room with the given id, which need not exist.
+// Ids are 1 to 128 bytes of UTF-8 without control characters; methods of the
+// handle refuse others.
+func (h *Hub) Room(id string) *Room { return &Room{h, id} }
+
+// Rooms yields the rooms that are in use on this node, in no order: those with
+// sessions, and those that were used lately.
+func (h *Hub) Rooms() iter.Seq[*Room] {
+	return func(yield func(*Room) bool) {
+		for id := range h.rooms.all() {
+			if !yield(h.Room(id)) {
+				return
+			}
+		}
+	}
+}
+
+// UserSessions is a handle to one user's sessions on this node.
+type UserSessions struct {
+	hub *Hub
+	id  string
+}
+
+// User returns a handle to the sessions of a user, who need not be here.
+func (h *Hub) User(id string) UserSessions { return UserSessions{h, id} }
+
+// Send sends a message to all sessions of the user on this node, outside of any
+// room, and returns how many took it. It is delivered at most once: sessions that
+// do not read lose it.
+func (u UserSessions) Send(_ context.Context, kind Kind, body any) (int, error) {
+	message, err := u.hub.direct(kind, body)
+	if err != nil {
+		return 0, err
+	}
+	if u.hub.life.Err() != nil {
+		return 0, ErrClosed
+	}
+	n := 0
+	for _, s := range u.hub.sessionsOf(u.id) {
+		if s.outlet.Offer(message) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Sessions returns the user's sessions on this node.
+func (u UserSessions) Sessions() []*Session { return slices.Clone(u.hub.sessionsOf(u.id)) }
+
+func (h *Hub) sessionsOf(user string) []*Session {
+	if d, ok := h.users.get(user); ok {
+		return d.list
+	}
+	return nil
+}
+
+// direct encodes a message that is for one user.
+func (h *Hub) direct(kind Kind, body any) ([]byte, error) {
+	if _, ok := h.kinds[kind]; !ok {
+		return nil, errorf(CodeNotFound, "kind %q is neither built in nor in Options.Kinds", kind)
+	}
+	raw, err := h.encodeBody(body)
+	if err != nil {
+		return nil, err
+	}
+	return encode(&wire.Message{Op: wire.OpDirect, Kind: string(kind), Event: uuid.NewString(), At: h.opts.Now().UnixMilli(), Body: raw}), nil
+}
+
+// Attach serves a connection that did not come over HTTP: of a transport of the
+// host's own, of a bot, of a test. The hub owns conn from then on, also if it
+// returns an error.
+func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
+	if err := u.check(); err != nil {
+		conn.Abort()
+		return nil, errorf(CodeUnauthorized, "%v", err)
+	}
+	if err := h.connect(); err != nil {
+		conn.Abort()
+		return nil, err
+	}
+	return h.open(conn, &http.Request{Method: http.MethodGet, Header: http.Header{}}, &u)
+}
+
+// open makes a session of a connection for which connect has succeeded. u is nil if the
+// client still has to say who it is.
+func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) (*Session, error) {
+	s := &Session{hub: h, id: h.sessionID(), conn: conn, request: r, opened: time.Now(), done: make(chan struct{})}
+	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, func(c *fanout.Cursor) {
+		h.resyncs.run(func() { h.resync(c) })
+	})
+	s.hear()
+	h.sessions.update(s.id, func(*Session, bool) (*Session, bool) { return s, true })
+	if u != nil {
+		if err := h.enroll(s, u); err != nil {
+			h.forget(s)
+			h.connections.Done()
+			conn.Abort()
+			return nil, err
+		}
+		s.welcome(0)
+	}
+	conn.Start(sessionEnd{s})
+	s.outlet.Flush()
+	if h.draining() { // it came between the check and the farewell to all
+		s.end(&Error{Code: CodeShutdown, RetryAfter: h.returnTime()})
+	}
+	if h.life.Err() != nil {
+		conn.Abort()
+	}
+	return s, nil
+}
+
+// enroll makes the session one of its user.
+func (h *Hub) enroll(s *Session, u *User) error {
+	s.user.Store(u)
+	h.users.update(u.ID, func(old *devices, ok bool) (*devices, bool) {
+		var list []*Session
+		if ok {
+			list = old.list
+		}
+		return &devices{append(slices.Clip(list), s)}, true
+	})
+	h.observe(Signal{Type: SignalSessionOpened, Session: s})
+	return nil
+}
+
+// forget takes an ended session out of the registries.
+func (h *Hub) forget(s *Session) {
+	h.sessions.removeIf(s.id, s)
+	u := s.user.Load()
+	if u == nil {
+		return
+	}
+	h.users.update(u.ID, func(old *devices, ok bool) (*devices, bool) {
+		if !ok {
+			return nil, false
+		}
+		list := slices.DeleteFunc(slices.Clone(old.list), func(o *Session) bool { return o == s })
+		return &devices{list}, len(list) > 0
+	})
+}
+
+// authenticate asks the host who makes a request.
+func (h *Hub) authenticate(r *http.Request) (*User, error) {
+	var u User
+	err := h.guard.run(r.Context(), h.opts.Timeouts.Hook, "the Authenticator", func(ctx context.Context) error {
+		got, err := h.auth(r.WithContext(ctx))
+		if err == nil {
+			u = got
+		}
+		return err
+	})
+	var e *Error
+	switch {
+	case errors.Is(err, ErrNoCredentials) || errors.As(err, &e):
+		return nil, err
+	case err != nil:
+		return nil, &Error{Code: CodeUnauthorized, cause: err}
+	}
+	if err := u.check(); err != nil {
+		return nil, &Error{Code: CodeInternal, cause: err}
+	}
+	if u.Name == "" {
+		u.Name = u.ID
+	}
+	if !u.Expires.IsZero() && !u.Expires.After(h.opts.Now()) {
+		return nil, &Error{Code: CodeExpired}
+	}
+	u.Roles = slices.Clone(u.Roles)
+	return &u, nil
+}
+
+// sessionID returns 128 random bits and a tag that only this hub, or one with
+// the same Secret, can make.
+func (h *Hub) sessionID() string {
+	id := make([]byte, 16, 32)
+	rand.Read(id)
+	mac := hmac.New(sha256.New, h.opts.Secret)
+	writeField(mac.Write, "session")
+	mac.Write(id)
+	return base64.RawURLEncoding.EncodeToString(append(id, mac.Sum(nil)[:16]...))
+}
+
+// clock is the monotonic time since the hub was made.
+func (h *Hub) clock() int64 { return int64(time.Since(h.started)) }

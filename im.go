@@ -1,0 +1,234 @@
+// Package im is live rooms for Go servers: danmaku, chat, gifts, likes, shared
+// state and presence for live streams, live shopping, classes and events.
+//
+// A host application mounts one [Hub] on its own http.ServeMux. Viewers reach
+// it over WebSocket; the host plugs in who the user is, what is allowed, and
+// where events are kept.
+//
+//	hub, err := im.New(auth, nil)
+//	mux.Handle("/im/", http.StripPrefix("/im", hub))
+//	room := hub.Room("42")
+//	ev, err := room.Send(ctx, im.Notice, map[string]string{"text": "welcome"})
+//
+// # The idea
+//
+// A room is a log: every accepted [Event] gets one [Position] in one order. A
+// viewer is a cursor into it: it costs no memory to be slow, and nobody is delayed by a
+// slow one. Resume is join with a position: the server keeps nothing for a
+// client that is away. What happens to an event under load depends on the
+// [Class] of its [Kind].
+//
+// The zero [Options] run on memory alone, for one process. A [Log] that is
+// shared by several processes makes them a cluster; two processes on the memory
+// log split their rooms in silence.
+package im
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Options are what a host may plug in or change. The zero value is a working
+// hub; every field says what its zero value means. New copies them.
+type Options struct {
+	// Log orders and keeps events. Nil means a [MemoryLog] with its defaults.
+	Log Log
+	// Kinds declares kinds of the host, and who may send the built-in ones.
+	Kinds []KindSpec
+	// Limits bounds how fast one user may send events of a kind from clients.
+	// A kind that is not named has its default: 20 in 30 s for danmaku, 10 in
+	// 10 s for chat and for state.set, 20 in 1 s for likes, 10 in 10 s for others. [Unlimited]
+	// switches a limit off.
+	Limits map[Kind]Limit
+
+	// Admit decides whether a session may enter a room, and read its history.
+	// Nil lets every user in. It is asked again for each join, also when a client resumes.
+	Admit func(ctx context.Context, s *Session, room string) error
+	// Intercept sees every event that a client sends, the first one outermost,
+	// and may accept, change, hold or refuse it. Events that the host itself sends
+	// with Room.Send do not pass here.
+	Intercept []Middleware
+	// Observe is told what happens, on the goroutine on which it happens. It
+	// must not block.
+	Observe func(Signal)
+
+	// Origins are the origins of foreign pages that may connect, such as
+	// "https://www.example.com". Pages of the same host always may. Clients that
+	// send no Origin, which are not browsers, are not affected.
+	Origins []string
+	// Secret signs session ids and digests, at least 16 bytes; nodes of one cluster share it.
+	// Nil means a random one, which is right for the memory log only: with a
+	// durable log, a retry after a restart would look like a conflict.
+	Secret []byte
+	// Logger gets warnings and errors. Nil means slog.Default().
+	Logger *slog.Logger
+	// Now is the wall clock, for event times, token expiry and retention by age.
+	// Nil means time.Now. Everything else uses the monotonic clock.
+	Now func() time.Time
+
+	// FlushGap is the least time between two deliveries of a room: an event
+	// after a quiet moment leaves at once, those that follow it within the gap
+	// leave together. Defaults to 20 ms; at most 1 s.
+	FlushGap time.Duration
+	// NoCompression keeps WebSocket messages uncompressed.
+	NoCompression bool
+
+	Timeouts Timeouts
+	Bounds   Bounds
+}
+
+// Timeouts are the times that a hub waits. Zero fields have their defaults.
+type Timeouts struct {
+	Hello     time.Duration // for a client to say who it is. Defaults to 10 s
+	Heartbeat time.Duration // of silence before the hub asks whether the client is there. Defaults to 25 s
+	Answer    time.Duration // for the client's answer to that. Defaults to 15 s
+	Write     time.Duration // that a client may take nothing before it is closed. Defaults to 20 s
+	Send      time.Duration // until the fate of a send is "unknown". Defaults to 1 s
+	Hook      time.Duration // for a hook or an operation of the host. Defaults to 10 s
+	RoomIdle  time.Duration // without sessions and events before a room is unloaded. Defaults to 5 min
+}
+
+// Bounds are sizes that a hub does not exceed. Zero fields have their defaults.
+type Bounds struct {
+	Body         int // bytes of an event's body. Defaults to 4 KiB
+	Message      int // bytes of one message of a client, decompressed. Defaults to 64 KiB
+	Sessions     int // sessions of the hub. Defaults to 1,000,000
+	Rooms        int // rooms that one session may be in. Defaults to 16
+	JoinEvents   int // newest events that a client gets when it joins. Defaults to 20
+	ResumeEvents int // events that a client may have missed and still resume. Defaults to 1,000
+	RingBatches  int // recent batches kept per room for slow viewers. Defaults to 256
+	RingBytes    int // and their bytes. Defaults to 512 KiB
+	StateKeys    int // keys of a room's state. Defaults to 1,000
+	Hooks        int // calls of hooks and operations that hang, before new ones are refused. Defaults to 1,000
+}
+
+// Middleware wraps the step that accepts an event; see [SendFunc].
+type Middleware func(next SendFunc) SendFunc
+
+// New returns a hub that asks auth who its clients are. It starts a few
+// goroutines, which Shutdown or Close end. A wrong option is an error that names
+// the field and its bound.
+func New(auth Authenticator, opts *Options) (*Hub, error) {
+	if auth == nil {
+		return nil, errors.New("im: New needs an Authenticator: it says who a request is from")
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	kinds, err := newKindTable(o.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	for k := range o.Limits {
+		if _, ok := kinds[k]; !ok {
+			return nil, fmt.Errorf("im: Options.Limits names kind %q, which is neither built in nor in Options.Kinds", k)
+		}
+	}
+	return newHub(auth, o, kinds), nil
+}
+
+// complete fills in defaults and checks bounds. It replaces what it would
+// otherwise share with the caller.
+func (o *Options) complete() error {
+	o.Kinds = slices.Clone(o.Kinds)
+	o.Intercept = slices.Clone(o.Intercept)
+	o.Origins = slices.Clone(o.Origins)
+	o.Secret = slices.Clone(o.Secret)
+	for i, m := range o.Intercept {
+		if m == nil {
+			return fmt.Errorf("im: Options.Intercept[%d] is nil", i)
+		}
+	}
+	for i, origin := range o.Origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("im: Options.Origins[%d] is %q: want scheme://host or scheme://host:port, nothing behind", i, origin)
+		}
+	}
+	if o.Secret == nil {
+		o.Secret = make([]byte, 32)
+		rand.Read(o.Secret)
+	}
+	if len(o.Secret) < 16 {
+		return fmt.Errorf("im: Options.Secret has %d bytes: want at least 16 random ones", len(o.Secret))
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := o.completeLimits(); err != nil {
+		return err
+	}
+	return cmp.Or(o.completeDurations(), o.Bounds.complete())
+}
+
+func (o *Options) completeDurations() error {
+	t := &o.Timeouts
+	for _, d := range []struct {
+		name     string
+		field    *time.Duration
+		standard time.Duration
+		min, max time.Duration
+	}{
+		{"FlushGap", &o.FlushGap, 20 * time.Millisecond, time.Millisecond, time.Second},
+		{"Timeouts.Hello", &t.Hello, 10 * time.Second, 10 * time.Millisecond, time.Minute},
+		{"Timeouts.Heartbeat", &t.Heartbeat, 25 * time.Second, time.Second, time.Hour},
+		{"Timeouts.Answer", &t.Answer, 15 * time.Second, time.Second, time.Hour},
+		{"Timeouts.Write", &t.Write, 20 * time.Second, 10 * time.Millisecond, time.Hour},
+		{"Timeouts.Send", &t.Send, time.Second, 10 * time.Millisecond, time.Minute},
+		{"Timeouts.Hook", &t.Hook, 10 * time.Second, 10 * time.Millisecond, time.Hour},
+		{"Timeouts.RoomIdle", &t.RoomIdle, 5 * time.Minute, time.Second, 24 * time.Hour},
+	} {
+		if *d.field == 0 {
+			*d.field = d.standard
+		}
+		if *d.field < d.min || *d.field > d.max {
+			return fmt.Errorf("im: Options.%s is %v: want %v to %v, or 0 for %v", d.name, *d.field, d.min, d.max, d.standard)
+		}
+	}
+	return nil
+}
+
+func (b *Bounds) complete() error {
+	for _, n := range []struct {
+		name     string
+		field    *int
+		standard int
+		min, max int
+	}{
+		{"Body", &b.Body, 4 << 10, 16, 1 << 20},
+		{"Message", &b.Message, 64 << 10, 1 << 10, 4 << 20},
+		{"Sessions", &b.Sessions, 1_000_000, 1, 100_000_000},
+		{"Rooms", &b.Rooms, 16, 1, 1000},
+		{"JoinEvents", &b.JoinEvents, 20, 1, 500},
+		{"ResumeEvents", &b.ResumeEvents, 1000, 1, 100_000},
+		{"RingBatches", &b.RingBatches, 256, 2, 1 << 16},
+		{"RingBytes", &b.RingBytes, 512 << 10, 4 << 10, 1 << 30},
+		{"StateKeys", &b.StateKeys, 1000, 1, 100_000},
+		{"Hooks", &b.Hooks, 1000, 1, 1_000_000},
+	} {
+		if *n.field == 0 {
+			*n.field = n.standard
+		}
+		if *n.field < n.min || *n.field > n.max {
+			return fmt.Errorf("im: Options.Bounds.%s is %d: want %d to %d, or 0 for %d", n.name, *n.field, n.min, n.max, n.standard)
+		}
+	}
+	if b.Body > b.Message {
+		return fmt.Errorf("im: Options.Bounds.Body is %d: want at most Bounds.Message, %d", b.Body, b.Message)
+	}
+	return nil
+}

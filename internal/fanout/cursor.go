@@ -1,0 +1,120 @@
+package fanout
+
+import (
+	"time"
+
+	"github.com/liveim/im/internal/wire"
+)
+
+// Source is a room as cursors see it. Its methods are called by whoever sends
+// for a session and must return at once.
+type Source interface {
+	// Since is Feed.Since, under the room's lock.
+	Since(next uint64, dst []*Batch) ([]*Batch, bool)
+	// Latest is the newest merged value of the room, such as its online count,
+	// or nil. Sessions get the last one; those in between may be left out.
+	Latest() *Shared
+}
+
+// Cursor is how far one session has got in one room. It belongs to one
+// [Outlet]; whoever sends for that outlet reads and moves it.
+type Cursor struct {
+	// Owner is what the room knows the session by, Epoch the epoch of its seqs. Both are not
+	// used here.
+	Owner any
+	Epoch string
+
+	source Source
+	outlet *Outlet
+	tier   Tier
+	start  uint64 // where next begins when the cursor becomes active
+	seq    uint64 // the position that the session was told; see next
+
+	// The fields below, and seq, belong to the goroutine that sends for the outlet.
+	active bool
+	lost   bool // fell out of the feed; waits for another cursor to take its place
+	next   uint64
+	// counted is the batch up to which left-out events were told to the session.
+	counted uint64
+	latest  *Shared
+}
+
+// NewCursor returns a cursor that will deliver the batches of src from number
+// next on, as far as the tier wants them, to a session whose position is seq. It
+// delivers nothing until [Outlet.Enter] has put it behind the message that lets
+// the session into the room.
+func NewCursor(owner any, epoch string, src Source, o *Outlet, t Tier, next, seq uint64) *Cursor {
+	return &Cursor{Owner: owner, Epoch: epoch, source: src, outlet: o, tier: t, start: next, seq: seq}
+}
+
+// Outlet returns the outlet that the cursor belongs to.
+func (c *Cursor) Outlet() *Outlet { return c.outlet }
+
+// Seq returns the position that the session has been told. It may be called
+// where the cursor is reported as lost, and afterwards.
+func (c *Cursor) Seq() uint64 { return c.seq }
+
+// Tier returns which part of the room the session wants.
+func (c *Cursor) Tier() Tier { return c.tier }
+
+func (c *Cursor) activate() {
+	if !c.active {
+		c.active, c.next, c.latest = true, c.start, c.source.Latest()
+	}
+}
+
+// gather adds to s what the session has not got yet, and stops at the first
+// batch beyond the budget of bytes. Volatile events of batches older than oldest
+// are left out and counted. It reports false if the cursor has fallen out of the
+// feed.
+func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
+	batches, ok := c.source.Since(c.next, s.batches[:0])
+	s.batches = batches
+	if !ok {
+		return false
+	}
+	conn, missed := c.outlet.conn, 0
+	for i, b := range batches {
+		number, tier := c.next+uint64(i), c.tier
+		if tier == TierFull && b.at.Before(oldest) {
+			tier = TierReduced
+			if number >= c.counted {
+				missed += b.count[Volatile]
+			}
+		}
+		frame := b.frame(conn.Shared(), tier)
+		if missed > 0 && (frame != nil || i == len(batches)-1) {
+			seg := segment{cursor: c, next: number, counted: number + 1, missed: missed, seq: b.prev[TierFull]}
+			gap := wire.AppendGap(nil, b.room, missed, b.prev[TierFull])
+			if frame == nil {
+				seg.next, seg.seq = number+1, b.to
+				gap = wire.AppendGap(gap[:0], b.room, missed, b.to)
+			}
+			s.add(conn.Private().Append(nil, gap), seg)
+			missed = 0
+		}
+		seg := segment{cursor: c, next: number + 1}
+		if frame != nil {
+			seg.seq = b.to
+		}
+		s.add(frame, seg)
+		if budget -= len(frame); budget <= 0 && i < len(batches)-1 {
+			s.more = true
+			return true
+		}
+	}
+	if latest := c.source.Latest(); latest != c.latest && latest != nil {
+		s.add(latest.frame(conn.Shared()), segment{cursor: c, latest: latest})
+	}
+	return true
+}
+
+// commit notes that a segment of this cursor is on its way.
+func (c *Cursor) commit(seg *segment) {
+	c.next = max(c.next, seg.next)
+	c.seq = max(c.seq, seg.seq)
+	c.counted = max(c.counted, seg.counted)
+	if seg.latest != nil {
+		c.latest = seg.latest
+	}
+}

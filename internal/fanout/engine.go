@@ -1,0 +1,93 @@
+package fanout
+
+import (
+	"hash/maphash"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// Task is a room as the engine sees it.
+type Task interface {
+	// Flush seals what the room has gathered and returns the cursors of its
+	// sessions, appended to dst. It runs on a worker, one call at a time for each
+	// room, and must not block.
+	Flush(now time.Time, dst []*Cursor) []*Cursor
+}
+
+// Engine flushes rooms on a few workers. A room costs it nothing while nothing
+// happens: no goroutine, no timer.
+type Engine struct {
+	workers []*worker
+	seed    maphash.Seed
+	stopped sync.WaitGroup
+}
+
+// NewEngine starts an engine. gap is the least time between two flushes of one
+// room; workers is the number of goroutines, GOMAXPROCS if it is 0. panicked is
+// told when a task has panicked; the engine goes on. Close ends it.
+func NewEngine(workers int, gap time.Duration, panicked func(any)) *Engine {
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	e := &Engine{seed: maphash.MakeSeed()}
+	for range workers {
+		w := &worker{gap: gap, wake: make(chan struct{}, 1), quit: make(chan struct{}), panicked: panicked}
+		e.workers = append(e.workers, w)
+		e.stopped.Go(w.loop)
+	}
+	return e
+}
+
+// Close stops the workers and waits for them. What is due is not flushed.
+func (e *Engine) Close() {
+	for _, w := range e.workers {
+		w.once.Do(func() { close(w.quit) })
+	}
+	e.stopped.Wait()
+}
+
+// Register makes a ticket with which the task is woken. Tasks of the same name
+// share a worker.
+func (e *Engine) Register(name string, t Task) *Ticket {
+	w := e.workers[maphash.String(e.seed, name)%uint64(len(e.workers))]
+	return &Ticket{task: t, worker: w, heapIndex: -1}
+}
+
+// Ticket is the place of one task in the schedule of its worker.
+type Ticket struct {
+	task   Task
+	worker *worker
+
+	// The fields below are guarded by worker.mu.
+	state     ticketState
+	due       time.Time // while delayed
+	flushed   time.Time // when it last began to flush
+	heapIndex int
+	rerun     time.Time // while it runs: when it wants to run again; zero: not at all
+}
+
+type ticketState uint8
+
+const (
+	idle    ticketState = iota
+	delayed             // in the worker's heap
+	queued              // in the worker's queue
+	flying              // being flushed
+)
+
+// Wake has the task flushed: at once if the last flush is at least a gap ago,
+// else when it is. Calls in between are merged.
+func (t *Ticket) Wake() { t.WakeAfter(0) }
+
+// WakeAfter has the task flushed no earlier than after d. An earlier flush
+// counts.
+func (t *Ticket) WakeAfter(d time.Duration) {
+	w := t.worker
+	w.mu.Lock()
+	notify := w.schedule(t, time.Now().Add(d))
+	w.mu.Unlock()
+	if notify {
+		w.notify()
+	}
+}

@@ -1,0 +1,121 @@
+package fanout
+
+import "time"
+
+// FeedLimits bounds a feed. All three must be positive.
+type FeedLimits struct {
+	Batches    int // batches kept
+	Bytes      int // bytes of events kept
+	BatchBytes int // bytes of events in one batch; one larger event is a batch of its own
+}
+
+// Feed is one room's recent past as a ring of batches. Batches are numbered
+// from 0 on; a cursor is the number of the batch that it wants next.
+//
+// It is a plain struct: its owner serialises all calls. An empty feed holds no
+// ring.
+type Feed struct {
+	room   string
+	limits *FeedLimits
+	ring   []*Batch // ring[i%len(ring)] is batch i for first <= i < next
+	first  uint64
+	next   uint64
+	bytes  int
+	to     uint64        // the position after the newest batch
+	last   [lanes]uint64 // by tier: the end of the newest batch that held something for it
+}
+
+// NewFeed returns a feed of the room that starts at position seq. The limits
+// are shared by many feeds and must not change.
+func NewFeed(room string, seq uint64, limits *FeedLimits) Feed {
+	f := Feed{room: room, limits: limits}
+	f.startAt(seq)
+	return f
+}
+
+func (f *Feed) startAt(seq uint64) {
+	f.to = seq
+	for t := range f.last {
+		f.last[t] = seq
+	}
+}
+
+// Restart begins anew at position seq, as after a change of epoch: every
+// cursor has fallen out of the feed.
+func (f *Feed) Restart(seq uint64) {
+	f.ring, f.bytes = nil, 0
+	f.next++
+	f.first = f.next
+	f.startAt(seq)
+}
+
+// Next is where the cursor of a session starts that knows everything so far.
+func (f *Feed) Next() uint64 { return f.next }
+
+// Seq is the position after everything that was pushed.
+func (f *Feed) Seq() uint64 { return f.to }
+
+// Push appends items, sealed into batches, and moves the position to seq, which
+// may lie after the last item: what lies between is not delivered. The feed
+// keeps items.
+func (f *Feed) Push(items []Item, seq uint64, now time.Time) {
+	for len(items) > 0 {
+		n, size := 1, len(items[0].JSON)
+		for n < len(items) && size+len(items[n].JSON) <= f.limits.BatchBytes {
+			size += len(items[n].JSON)
+			n++
+		}
+		f.seal(items[:n:n], size, now)
+		items = items[n:]
+	}
+	f.to = max(f.to, seq)
+}
+
+func (f *Feed) seal(items []Item, size int, now time.Time) {
+	b := &Batch{room: f.room, items: items, prev: f.last, to: items[len(items)-1].Seq, size: size, at: now}
+	for _, it := range items {
+		b.count[it.Lane]++
+	}
+	for t := range f.last {
+		if b.holds(Tier(t)) {
+			f.last[t] = b.to
+		}
+	}
+	f.to = b.to
+	f.put(b)
+}
+
+func (f *Feed) put(b *Batch) {
+	for f.next > f.first && (int(f.next-f.first) == f.limits.Batches || f.bytes+b.size > f.limits.Bytes) {
+		old := &f.ring[f.first%uint64(len(f.ring))]
+		f.bytes -= (*old).size
+		*old = nil
+		f.first++
+	}
+	if int(f.next-f.first) == len(f.ring) {
+		f.grow()
+	}
+	f.ring[f.next%uint64(len(f.ring))] = b
+	f.bytes += b.size
+	f.next++
+}
+
+func (f *Feed) grow() {
+	bigger := make([]*Batch, min(max(8, 2*len(f.ring)), f.limits.Batches))
+	for i := f.first; i < f.next; i++ {
+		bigger[i%uint64(len(bigger))] = f.ring[i%uint64(len(f.ring))]
+	}
+	f.ring = bigger
+}
+
+// Since appends the batches from next on to dst. It reports false if next has
+// fallen out of the feed.
+func (f *Feed) Since(next uint64, dst []*Batch) ([]*Batch, bool) {
+	if next < f.first || next > f.next {
+		return dst, false
+	}
+	for i := next; i < f.next; i++ {
+		dst = append(dst, f.ring[i%uint64(len(f.ring))])
+	}
+	return dst, true
+}

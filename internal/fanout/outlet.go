@@ -1,0 +1,193 @@
+package fanout
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/liveim/im/transport"
+)
+
+// Limits bounds what an outlet sends and keeps. All must be positive.
+type Limits struct {
+	// Queue is how many bytes of messages for one session may wait before
+	// [Outlet.Offer] refuses and [Outlet.Ready] blocks.
+	Queue int
+	// Send is about how many bytes are handed to the connection at once.
+	Send int
+	// VolatileAge is the age at which volatile events are no longer worth sending.
+	VolatileAge time.Duration
+}
+
+// Outlet is the sending side of one session. All methods are safe for use by
+// many goroutines. Sending is done by whoever has something new, one at a time;
+// nobody waits for anybody.
+type Outlet struct {
+	conn   transport.Conn
+	limits *Limits
+	lost   func(*Cursor) // told once of each cursor that fell out of its feed
+	stats  *Counters
+
+	turn turn
+	// The fields below belong to whoever has the turn.
+	rest []byte // of a message that was sent in part
+	full bool   // the connection took less than it was offered
+	last bool   // the last message is under way
+	over bool   // nothing is to be sent any more
+
+	mu sync.Mutex // guards the fields below; never held while anything is called
+	// queue is what only this session gets, in order.
+	queue   []note
+	queued  int // bytes of queue
+	control []byte
+	cursors []*Cursor // replaced, never changed in place
+	drained chan struct{}
+	closing bool // the last note is in the queue
+	// fullSince is since when the connection has taken nothing although
+	// something waits; zero if nothing waits.
+	fullSince time.Time
+}
+
+// note is one message of the queue.
+type note struct {
+	wire   []byte
+	enters *Cursor // becomes active behind this message
+	final  bool
+}
+
+// NewOutlet returns the outlet of a session on conn. lost is called with the
+// turn to send in hand, so it must only note the cursor and return; it
+// may be nil if no cursor enters. Limits and counters are shared by many outlets.
+func NewOutlet(conn transport.Conn, limits *Limits, counters *Counters, lost func(*Cursor)) *Outlet {
+	return &Outlet{conn: conn, limits: limits, stats: counters, lost: lost}
+}
+
+// Send queues a message for this session and sends it. It reports false if the
+// session is closing.
+func (o *Outlet) Send(message []byte) bool {
+	return o.push(note{wire: o.conn.Private().Append(nil, message)}, false)
+}
+
+// Offer is Send for messages that may be left out: it also reports false, and
+// does nothing, if the queue is full.
+func (o *Outlet) Offer(message []byte) bool {
+	return o.push(note{wire: o.conn.Private().Append(nil, message)}, true)
+}
+
+// Enter sends message, which says that the session is in a room, and has c
+// deliver what follows it. replaced, if not nil, delivers nothing more from the
+// moment of the call.
+func (o *Outlet) Enter(message []byte, c, replaced *Cursor) bool {
+	n := note{wire: o.conn.Private().Append(nil, message), enters: c}
+	o.mu.Lock()
+	o.removeLocked(replaced)
+	ok := o.pushLocked(n)
+	if ok {
+		o.cursors = append(slices.Clone(o.cursors), c)
+	}
+	o.mu.Unlock()
+	if ok {
+		o.Flush()
+	}
+	return ok
+}
+
+// Leave ends what c delivers and then sends message.
+func (o *Outlet) Leave(c *Cursor, message []byte) bool {
+	o.mu.Lock()
+	o.removeLocked(c)
+	ok := o.pushLocked(note{wire: o.conn.Private().Append(nil, message)})
+	o.mu.Unlock()
+	if ok {
+		o.Flush()
+	}
+	return ok
+}
+
+// Control sends wire bytes that the transport owes the peer. A newer one
+// replaces one that waits.
+func (o *Outlet) Control(wire []byte) {
+	o.mu.Lock()
+	if !o.closing {
+		o.control = wire
+	}
+	o.mu.Unlock()
+	o.Flush()
+}
+
+// Finish sends message, if it is not nil, and then ends the connection with the
+// transport's farewell. What is queued goes out before; cursors deliver nothing
+// any more. Only the first call counts.
+func (o *Outlet) Finish(message []byte, code int, reason string) {
+	var wire []byte
+	if message != nil {
+		wire = o.conn.Private().Append(nil, message)
+	}
+	wire = append(wire, o.conn.Farewell(code, reason)...)
+	o.mu.Lock()
+	ok := o.pushLocked(note{wire: wire, final: true})
+	o.closing = true
+	o.cursors = nil
+	o.mu.Unlock()
+	if ok {
+		o.Flush()
+	}
+}
+
+func (o *Outlet) push(n note, mayRefuse bool) bool {
+	o.mu.Lock()
+	ok := (!mayRefuse || o.queued+len(n.wire) <= o.limits.Queue) && o.pushLocked(n)
+	o.mu.Unlock()
+	if ok {
+		o.Flush()
+	}
+	return ok
+}
+
+func (o *Outlet) pushLocked(n note) bool {
+	if o.closing {
+		return false
+	}
+	o.queue = append(o.queue, n)
+	o.queued += len(n.wire)
+	return true
+}
+
+func (o *Outlet) removeLocked(c *Cursor) {
+	if i := slices.Index(o.cursors, c); c != nil && i >= 0 {
+		o.cursors = slices.Delete(slices.Clone(o.cursors), i, i+1)
+	}
+}
+
+// Ready returns nil if the queue has room, else a channel that is closed when
+// it has. A session does not read the next request before that, so that a client that
+// asks without reading the answers stops itself.
+func (o *Outlet) Ready() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.queued <= o.limits.Queue {
+		return nil
+	}
+	if o.drained == nil {
+		o.drained = make(chan struct{})
+	}
+	return o.drained
+}
+
+// Queued returns how many bytes wait for this session alone.
+func (o *Outlet) Queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queued
+}
+
+// BlockedFor returns for how long the connection has taken nothing although
+// something waits; 0 if nothing waits.
+func (o *Outlet) BlockedFor(now time.Time) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fullSince.IsZero() {
+		return 0
+	}
+	return now.Sub(o.fullSince)
+}

@@ -1,0 +1,317 @@
+package fanout
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Scratch is the memory that one goroutine needs to send. It is used again for
+// the next outlet.
+type Scratch struct {
+	bufs    [][]byte
+	segs    []segment
+	batches []*Batch
+	lost    []*Cursor
+	cursors []*Cursor // of one room, while it is flushed
+	more    bool      // the budget ended before the cursor was at the head
+}
+
+// segment is one piece of what a send carries, and what is true when it is on
+// its way.
+type segment struct {
+	size    int
+	wire    []byte
+	cursor  *Cursor // nil: rest, control or a note
+	next    uint64
+	counted uint64
+	seq     uint64 // the position that the session knows by it; 0: no news
+	missed  int
+	latest  *Shared
+	from    origin
+}
+
+// origin is where a segment without a cursor comes from.
+type origin uint8
+
+const (
+	fromCursor origin = iota
+	fromRest
+	fromControl
+	fromQueue
+	fromFinal // the last note of the queue
+)
+
+var scratches = sync.Pool{New: func() any { return new(Scratch) }}
+
+func (s *Scratch) add(wire []byte, seg segment) {
+	seg.wire, seg.size = wire, len(wire)
+	s.segs = append(s.segs, seg)
+	if len(wire) > 0 {
+		s.bufs = append(s.bufs, wire)
+	}
+}
+
+// reset forgets what was sent, so that the scratch keeps nothing alive.
+func (s *Scratch) reset() {
+	clear(s.bufs)
+	clear(s.segs)
+	clear(s.batches[:cap(s.batches)])
+	clear(s.lost)
+	s.bufs, s.segs, s.batches, s.lost, s.more = s.bufs[:0], s.segs[:0], s.batches[:0], s.lost[:0], false
+}
+
+// Counters counts what outlets did. Read it with atomic loads.
+type Counters struct {
+	Sends     atomic.Uint64 // calls of the connection
+	SentBytes atomic.Uint64
+	Short     atomic.Uint64 // sends that filled the connection
+	Gaps      atomic.Uint64 // gap messages
+	Missed    atomic.Uint64 // events that gap messages counted
+	Lost      atomic.Uint64 // cursors that fell out of their feed
+}
+
+// Flush sends what there is to send, as far as the connection takes it.
+func (o *Outlet) Flush() {
+	if !o.turn.take() {
+		return
+	}
+	s := scratches.Get().(*Scratch)
+	o.run(s, time.Now())
+	scratches.Put(s)
+}
+
+// FlushWith is Flush with the caller's scratch and time.
+func (o *Outlet) FlushWith(s *Scratch, now time.Time) {
+	if o.turn.take() {
+		o.run(s, now)
+	}
+}
+
+// Writable goes on after the connection was full. See transport.Session.
+func (o *Outlet) Writable() {
+	if !o.turn.unpark() {
+		return
+	}
+	s := scratches.Get().(*Scratch)
+	o.run(s, time.Now())
+	scratches.Put(s)
+}
+
+// run sends until nothing is left, the connection is full, or it is over. The
+// caller has the turn.
+func (o *Outlet) run(s *Scratch, now time.Time) {
+	for {
+		o.turn.refresh()
+		done := o.step(s, now)
+		for _, c := range s.lost {
+			o.stats.Lost.Add(1)
+			o.lost(c)
+		}
+		s.reset()
+		switch done {
+		case parked, dead:
+			return
+		case empty:
+			if o.turn.give() {
+				return
+			}
+		}
+	}
+}
+
+type progress uint8
+
+const (
+	empty  progress = iota // nothing is left to send
+	sent                   // something was sent; there may be more
+	parked                 // the connection is full: the turn is no longer ours
+	dead                   // the connection is gone: the turn stays taken for ever
+)
+
+// step gathers and sends once.
+func (o *Outlet) step(s *Scratch, now time.Time) progress {
+	if o.over {
+		return dead
+	}
+	o.gather(s, now)
+	if len(s.segs) == 0 {
+		return empty
+	}
+	total := 0
+	for _, b := range s.bufs {
+		total += len(b)
+	}
+	n := 0
+	if total > 0 {
+		var err error
+		o.turn.arm()
+		n, err = o.conn.TrySend(s.bufs)
+		o.stats.Sends.Add(1)
+		o.stats.SentBytes.Add(uint64(n))
+		if err != nil {
+			o.end()
+			o.conn.Abort()
+			return dead
+		}
+	}
+	if final := o.settle(s, n); final {
+		o.end()
+		o.conn.Finish()
+		return dead
+	}
+	if n == total {
+		if o.full {
+			o.setFull(time.Time{})
+		}
+		if s.more {
+			return sent
+		}
+		return empty
+	}
+	o.stats.Short.Add(1)
+	if n > 0 || !o.full {
+		o.setFull(time.Now())
+	}
+	if o.turn.park() {
+		return parked
+	}
+	return sent
+}
+
+// gather collects what is to be sent, in this order: the rest of a message
+// that was cut, what the transport owes, the queue, the rooms.
+func (o *Outlet) gather(s *Scratch, now time.Time) {
+	budget := o.limits.Send
+	if o.rest != nil {
+		s.add(o.rest, segment{from: fromRest})
+		budget -= len(o.rest)
+	}
+	o.mu.Lock()
+	if o.control != nil {
+		s.add(o.control, segment{from: fromControl})
+	}
+	for i := range o.queue {
+		if budget <= 0 {
+			s.more = true
+			break
+		}
+		n := &o.queue[i]
+		from := fromQueue
+		if n.final {
+			from = fromFinal
+		}
+		s.add(n.wire, segment{from: from})
+		budget -= len(n.wire)
+		if n.enters != nil {
+			n.enters.activate()
+		}
+	}
+	cursors := o.cursors
+	o.mu.Unlock()
+	oldest := now.Add(-o.limits.VolatileAge)
+	for _, c := range cursors {
+		if !c.active || c.lost {
+			continue
+		}
+		if budget <= 0 {
+			s.more = true
+			return
+		}
+		before := len(s.segs)
+		if !c.gather(s, budget, oldest) {
+			c.lost = true
+			s.lost = append(s.lost, c)
+		}
+		for _, seg := range s.segs[before:] {
+			budget -= seg.size
+		}
+	}
+}
+
+// settle notes what n sent bytes have carried. It reports whether the last
+// message of the session is among it.
+func (o *Outlet) settle(s *Scratch, n int) (final bool) {
+	o.rest = nil
+	notes := 0
+	var control []byte
+	for i := range s.segs {
+		seg := &s.segs[i]
+		if n < seg.size {
+			if n == 0 {
+				break
+			}
+			o.rest = seg.wire[n:]
+		}
+		n -= min(n, seg.size)
+		switch seg.from {
+		case fromControl:
+			control = seg.wire
+		case fromQueue, fromFinal:
+			notes++
+			o.last = o.last || seg.from == fromFinal
+		case fromCursor:
+			seg.cursor.commit(seg)
+			if seg.missed > 0 {
+				o.stats.Gaps.Add(1)
+				o.stats.Missed.Add(uint64(seg.missed))
+			}
+		}
+		if o.rest != nil {
+			break
+		}
+	}
+	if notes > 0 || control != nil {
+		o.unqueue(notes, control)
+	}
+	return o.last && o.rest == nil
+}
+
+// setFull notes since when the connection has been full; zero: it is not.
+func (o *Outlet) setFull(since time.Time) {
+	o.full = !since.IsZero()
+	o.mu.Lock()
+	o.fullSince = since
+	o.mu.Unlock()
+}
+
+// unqueue drops the first notes of the queue, and the control message if it is
+// still the same.
+func (o *Outlet) unqueue(notes int, control []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if control != nil && &o.control[0] == &control[0] {
+		o.control = nil
+	}
+	for _, n := range o.queue[:notes] {
+		o.queued -= len(n.wire)
+	}
+	if notes == len(o.queue) {
+		o.queue = nil
+	} else {
+		clear(o.queue[:notes])
+		o.queue = o.queue[notes:]
+	}
+	if o.drained != nil && o.queued <= o.limits.Queue {
+		close(o.drained)
+		o.drained = nil
+	}
+}
+
+// end makes the outlet take and send nothing any more. The caller has the turn.
+func (o *Outlet) end() {
+	o.over, o.rest = true, nil
+	o.Closed()
+}
+
+// Closed frees what the outlet holds after the connection is gone.
+func (o *Outlet) Closed() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closing, o.queue, o.queued, o.control, o.cursors = true, nil, 0, nil, nil
+	o.fullSince = time.Time{}
+	if o.drained != nil {
+		close(o.drained)
+		o.drained = nil
+	}
+}

@@ -1,0 +1,165 @@
+package fanout
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// worker flushes the rooms that are due, several for each time it wakes.
+type worker struct {
+	gap  time.Duration
+	wake chan struct{} // holds one token: there is something new to look at
+	quit chan struct{}
+	once sync.Once
+	// panicked is told of a panic of a task.
+	panicked func(any)
+
+	mu    sync.Mutex // guards the fields below and the state of all tickets
+	queue []*Ticket  // due
+	later ticketHeap // delayed
+}
+
+func (w *worker) notify() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// schedule has t run at `at` or when its gap has passed, whichever is later. It
+// reports whether the worker must look.
+func (w *worker) schedule(t *Ticket, at time.Time) bool {
+	if !t.flushed.IsZero() {
+		if ready := t.flushed.Add(w.gap); ready.After(at) {
+			at = ready
+		}
+	}
+	switch t.state {
+	case queued:
+		return false
+	case flying:
+		if t.rerun.IsZero() || at.Before(t.rerun) {
+			t.rerun = at
+		}
+		return false
+	case delayed:
+		if !at.Before(t.due) {
+			return false
+		}
+		t.due = at
+		heap.Fix(&w.later, t.heapIndex)
+		return t.heapIndex == 0
+	}
+	if !at.After(time.Now()) {
+		t.state = queued
+		w.queue = append(w.queue, t)
+		return len(w.queue) == 1
+	}
+	t.state, t.due = delayed, at
+	heap.Push(&w.later, t)
+	return t.heapIndex == 0
+}
+
+// loop runs until Close.
+func (w *worker) loop() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	s := new(Scratch)
+	var due []*Ticket
+	for {
+		var wait time.Duration
+		due, wait = w.take(due[:0], time.Now())
+		for _, t := range due {
+			w.flush(t, s)
+		}
+		if len(due) > 0 {
+			clear(due)
+			select {
+			case <-w.quit:
+				return
+			default:
+				continue
+			}
+		}
+		timer.Reset(wait)
+		select {
+		case <-w.quit:
+			return
+		case <-w.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// flush flushes one room: it seals, then sends for every cursor in turn.
+func (w *worker) flush(t *Ticket, s *Scratch) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.reset()
+			w.panicked(p)
+		}
+		clear(s.cursors)
+		w.done(t)
+	}()
+	now := time.Now()
+	s.cursors = t.task.Flush(now, s.cursors[:0])
+	for _, c := range s.cursors {
+		c.outlet.FlushWith(s, now)
+	}
+}
+
+// take moves what is due to dst and says how long to wait if that is nothing.
+func (w *worker) take(dst []*Ticket, now time.Time) ([]*Ticket, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	dst = append(dst, w.queue...)
+	clear(w.queue)
+	w.queue = w.queue[:0]
+	for len(w.later) > 0 && !w.later[0].due.After(now) {
+		dst = append(dst, heap.Pop(&w.later).(*Ticket))
+	}
+	for _, t := range dst {
+		t.state, t.flushed = flying, now
+	}
+	if len(w.later) > 0 {
+		return dst, w.later[0].due.Sub(now)
+	}
+	return dst, time.Hour
+}
+
+func (w *worker) done(t *Ticket) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.state = idle
+	if !t.rerun.IsZero() {
+		at := t.rerun
+		t.rerun = time.Time{}
+		w.schedule(t, at)
+	}
+}
+
+// ticketHeap is ordered by due time, the earliest first.
+type ticketHeap []*Ticket
+
+func (h ticketHeap) Len() int           { return len(h) }
+func (h ticketHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h ticketHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].heapIndex, h[j].heapIndex = i, j
+}
+
+func (h *ticketHeap) Push(x any) {
+	t := x.(*Ticket)
+	t.heapIndex = len(*h)
+	*h = append(*h, t)
+}
+
+func (h *ticketHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	t.heapIndex = -1
+	return t
+}

@@ -1,0 +1,189 @@
+package wire
+
+import (
+	"encoding/json"
+	"strconv"
+	"unicode/utf8"
+)
+
+// The functions below write what a hub says often, without reflection. Bodies
+// must be valid JSON without line breaks, as [ParseRequests] hands them out.
+
+// AppendEvent appends one event, as it stands in the "events" of many messages.
+func AppendEvent(dst []byte, e *Event) []byte {
+	dst = append(dst, `{"seq":`...)
+	dst = strconv.AppendUint(dst, e.Seq, 10)
+	dst = append(dst, `,"id":`...)
+	dst = AppendString(dst, e.ID)
+	dst = append(dst, `,"kind":`...)
+	dst = AppendString(dst, e.Kind)
+	dst = append(dst, `,"at":`...)
+	dst = strconv.AppendInt(dst, e.At, 10)
+	if e.From != nil {
+		dst = append(dst, `,"from":{"id":`...)
+		dst = AppendString(dst, e.From.ID)
+		if e.From.Name != "" {
+			dst = append(dst, `,"name":`...)
+			dst = AppendString(dst, e.From.Name)
+		}
+		dst = append(dst, '}')
+	}
+	return append(appendBody(dst, e.Body), '}')
+}
+
+// AppendEvents appends an "events" message from events that [AppendEvent] wrote.
+func AppendEvents(dst []byte, room string, prev, to uint64, events [][]byte) []byte {
+	dst = appendHead(dst, OpEvents, 0, room)
+	dst = append(dst, `,"prev":`...)
+	dst = strconv.AppendUint(dst, prev, 10)
+	dst = append(dst, `,"to":`...)
+	dst = strconv.AppendUint(dst, to, 10)
+	return append(appendList(dst, events), '}')
+}
+
+// AppendGap appends a "gap" message.
+func AppendGap(dst []byte, room string, missed int, to uint64) []byte {
+	dst = appendHead(dst, OpGap, 0, room)
+	dst = append(dst, `,"missed":`...)
+	dst = strconv.AppendInt(dst, int64(missed), 10)
+	dst = append(dst, `,"to":`...)
+	return append(strconv.AppendUint(dst, to, 10), '}')
+}
+
+// AppendOnline appends an "online" message.
+func AppendOnline(dst []byte, room string, count int) []byte {
+	dst = appendHead(dst, OpOnline, 0, room)
+	dst = append(dst, `,"count":`...)
+	return append(strconv.AppendInt(dst, int64(count), 10), '}')
+}
+
+// AppendAck appends an "ack" message; event and body may be empty.
+func AppendAck(dst []byte, id uint64, status, event string, body json.RawMessage) []byte {
+	dst = appendHead(dst, OpAck, id, "")
+	dst = append(dst, `,"status":`...)
+	dst = AppendString(dst, status)
+	if event != "" {
+		dst = append(dst, `,"event":`...)
+		dst = AppendString(dst, event)
+	}
+	return append(appendBody(dst, body), '}')
+}
+
+// Entry is what a session is told of a room as it enters it: by "joined", or by
+// "reset" if the hub made it enter again. State is a JSON object, Events were
+// written by [AppendEvent].
+type Entry struct {
+	Op        string // OpJoined or OpReset
+	ID        uint64
+	Room      string
+	Pos       Position
+	Recovered bool
+	Missed    int
+	State     json.RawMessage
+	Online    int
+	Events    [][]byte
+}
+
+// AppendEntry appends a "joined" or "reset" message.
+func AppendEntry(dst []byte, e *Entry) []byte {
+	dst = appendHead(dst, e.Op, e.ID, e.Room)
+	dst = append(dst, `,"epoch":`...)
+	dst = AppendString(dst, e.Pos.Epoch)
+	dst = append(dst, `,"seq":`...)
+	dst = strconv.AppendUint(dst, e.Pos.Seq, 10)
+	dst = append(dst, `,"recovered":`...)
+	dst = strconv.AppendBool(dst, e.Recovered)
+	dst = append(dst, `,"missed":`...)
+	dst = strconv.AppendInt(dst, int64(e.Missed), 10)
+	dst = append(dst, `,"state":`...)
+	dst = append(dst, e.State...)
+	dst = append(dst, `,"online":`...)
+	dst = strconv.AppendInt(dst, int64(e.Online), 10)
+	return append(appendList(dst, e.Events), '}')
+}
+
+// AppendHistory appends a "history" message.
+func AppendHistory(dst []byte, id uint64, room, epoch string, events [][]byte, missed int, more bool) []byte {
+	dst = appendHead(dst, OpHistory, id, room)
+	dst = append(dst, `,"epoch":`...)
+	dst = AppendString(dst, epoch)
+	dst = append(dst, `,"missed":`...)
+	dst = strconv.AppendInt(dst, int64(missed), 10)
+	dst = append(dst, `,"more":`...)
+	dst = strconv.AppendBool(dst, more)
+	return append(appendList(dst, events), '}')
+}
+
+// appendHead opens a message; id 0 and an empty room are left out.
+func appendHead(dst []byte, op string, id uint64, room string) []byte {
+	dst = append(dst, `{"op":"`...)
+	dst = append(dst, op...)
+	dst = append(dst, '"')
+	if id != 0 {
+		dst = append(dst, `,"id":`...)
+		dst = strconv.AppendUint(dst, id, 10)
+	}
+	if room != "" {
+		dst = append(dst, `,"room":`...)
+		dst = AppendString(dst, room)
+	}
+	return dst
+}
+
+func appendBody(dst []byte, body json.RawMessage) []byte {
+	if len(body) == 0 {
+		return dst
+	}
+	return append(append(dst, `,"body":`...), body...)
+}
+
+func appendList(dst []byte, events [][]byte) []byte {
+	dst = append(dst, `,"events":[`...)
+	for i, e := range events {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, e...)
+	}
+	return append(dst, ']')
+}
+
+const hex = "0123456789abcdef"
+
+// AppendString appends s as a JSON string. Control characters and the line
+// separators U+2028 and U+2029 are escaped, invalid UTF-8 becomes U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf && c != 0x7f {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			dst = append(dst, s[start:i]...)
+			if c == '"' || c == '\\' {
+				dst = append(dst, '\\', c)
+			} else {
+				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			}
+			i++
+			start = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(append(dst, s[start:i]...), `\ufffd`...)
+		case r == 0x2028 || r == 0x2029:
+			dst = append(append(dst, s[start:i]...), '\\', 'u', '2', '0', '2', hex[r&15])
+		default:
+			i += size
+			continue
+		}
+		i += size
+		start = i
+	}
+	return append(append(dst, s[start:]...), '"')
+}

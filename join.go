@@ -1,0 +1,237 @@
+package im
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/liveim/im/internal/fanout"
+	"github.com/liveim/im/internal/wire"
+)
+
+var tiers = map[string]fanout.Tier{
+	"":         fanout.TierFull,
+	"full":     fanout.TierFull,
+	"reduced":  fanout.TierReduced,
+	"critical": fanout.TierCritical,
+}
+
+// admit asks the host whether the session may enter the room.
+func (s *Session) admit(ctx context.Context, room string) error {
+	if err := checkRoomID(room); err != nil {
+		return err
+	}
+	if s.hub.opts.Admit == nil {
+		return nil
+	}
+	return s.hub.guard.run(ctx, s.hub.opts.Timeouts.Hook, "Options.Admit", func(ctx context.Context) error {
+		return s.hub.opts.Admit(ctx, s, room)
+	})
+}
+
+// join answers "join". Joining a room again replaces the first membership.
+func (s *Session) join(ctx context.Context, req *wire.Request) error {
+	tier, ok := tiers[req.Tier]
+	if !ok {
+		return errorf(CodeBadRequest, `"tier" is full, reduced or critical`)
+	}
+	if err := s.admit(ctx, req.Room); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.hub.opts.Timeouts.Hook)
+	defer cancel()
+	c, err := s.hub.core(ctx, req.Room)
+	if err != nil {
+		return err
+	}
+	defer c.release()
+	m := &member{core: c, session: s, tier: tier, slot: -1}
+	old, err := s.become(m)
+	if err != nil {
+		return err
+	}
+	var replaced *fanout.Cursor
+	if old != nil {
+		replaced = old.core.remove(old)
+	}
+	since := Position{}
+	if req.Since != nil {
+		since = Position(*req.Since)
+	}
+	c.catchUp(ctx, since)
+	if err := c.enter(ctx, m, &wire.Entry{Op: wire.OpJoined, ID: req.ID, Room: req.Room}, since, replaced); err != nil {
+		s.unbecome(m)
+		if replaced != nil {
+			s.outlet.Leave(replaced, encode(&wire.Message{Op: wire.OpLeft, Room: req.Room, Code: string(asError(err).Code)}))
+		}
+		return err
+	}
+	if old == nil {
+		s.hub.observe(Signal{Type: SignalJoined, Room: req.Room, Session: s})
+	}
+	return nil
+}
+
+// catchUp waits a moment for the events up to a position that the client has
+// seen on a node which is ahead of this one.
+func (c *core) catchUp(ctx context.Context, since Position) {
+	c.mu.Lock()
+	ahead := since.Epoch == c.epoch && since.Seq > c.received
+	c.mu.Unlock()
+	if ahead {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_ = c.await(ctx, since.Seq) // if it stays ahead, the client starts anew
+	}
+}
+
+// become notes the membership and returns the one that it replaces.
+func (s *Session) become(m *member) (old *member, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, ErrClosed
+	}
+	old = s.rooms[m.core.id]
+	if old == nil && len(s.rooms) >= s.hub.opts.Bounds.Rooms {
+		return nil, errorf(CodeForbidden, "one connection may be in %d rooms; leave one first", s.hub.opts.Bounds.Rooms)
+	}
+	if s.rooms == nil {
+		s.rooms = map[string]*member{}
+	}
+	s.rooms[m.core.id] = m
+	return old, nil
+}
+
+// unbecome undoes become.
+func (s *Session) unbecome(m *member) {
+	s.mu.Lock()
+	if s.rooms[m.core.id] == m {
+		delete(s.rooms, m.core.id)
+	}
+	s.mu.Unlock()
+	m.core.remove(m)
+}
+
+// enter puts a session into the room, or moves one that fell out of the feed
+// to its head, and sends it the entry: the state as of now, and either all events
+// since a position or the newest ones. What follows comes through the cursor, so
+// nothing is missing in between and nothing comes twice.
+func (c *core) enter(ctx context.Context, m *member, entry *wire.Entry, since Position, replaced *fanout.Cursor) error {
+	c.mu.Lock()
+	asks := c.sealLocked(time.Now())
+	if c.fold.closed {
+		c.mu.Unlock()
+		return ErrRoomClosed
+	}
+	pos := Position{c.epoch, c.feed.Seq()}
+	cursor := fanout.NewCursor(m, c.epoch, c, m.session.outlet, m.tier, c.feed.Next(), pos.Seq)
+	switch {
+	case entry.Op == wire.OpJoined:
+		c.addLocked(m, cursor)
+	case m.slot < 0 || c.cursors[m.slot] != replaced:
+		c.mu.Unlock()
+		return nil // it has left meanwhile
+	default:
+		c.cursors[m.slot] = cursor
+	}
+	entry.Pos, entry.State, entry.Online = wire.Position(pos), c.fold.state(), len(c.members)
+	c.mu.Unlock()
+	for _, ask := range asks {
+		ask()
+	}
+	if err := c.fill(ctx, entry, since, pos, m.tier); err != nil {
+		return err
+	}
+	if !m.session.outlet.Enter(wire.AppendEntry(nil, entry), cursor, replaced) {
+		return ErrClosed
+	}
+	c.mu.Lock()
+	out := m.slot < 0
+	c.mu.Unlock()
+	if out { // removed while it entered
+		m.session.outlet.Leave(cursor, encode(&wire.Message{Op: wire.OpLeft, Room: c.id, Code: string(CodeKicked)}))
+	}
+	c.ticket.Wake() // what came meanwhile, and the online count
+	return nil
+}
+
+// fill adds the events of an entry as of pos: what came after since if the log
+// still has all of it, else the newest.
+func (c *core) fill(ctx context.Context, entry *wire.Entry, since, pos Position, tier fanout.Tier) error {
+	bounds := &c.hub.opts.Bounds
+	end := Position{pos.Epoch, pos.Seq + 1}
+	if !since.IsZero() && since.Epoch == pos.Epoch && since.Seq <= pos.Seq {
+		page, err := c.read(ctx, Range{After: since, Before: end, Max: bounds.ResumeEvents})
+		switch {
+		case err == nil && !page.More:
+			entry.Recovered, entry.Missed = true, page.Missed
+			entry.Events = encodeTier(page.Events, tier)
+			return nil
+		case err != nil && !errors.Is(err, ErrGap):
+			return err
+		}
+	}
+	page, err := c.read(ctx, Range{Before: end, Max: bounds.JoinEvents, Newest: true})
+	if err != nil && !errors.Is(err, ErrGap) {
+		return err
+	}
+	entry.Events = encodeTier(page.Events, tier)
+	return nil
+}
+
+// resync lets a session enter again whose cursor fell out of the feed.
+func (h *Hub) resync(lost *fanout.Cursor) {
+	m := lost.Owner.(*member)
+	c, s := m.core, m.session
+	ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
+	defer cancel()
+	c.mu.Lock()
+	current := m.slot >= 0 && c.cursors[m.slot] == lost
+	since := Position{c.epoch, lost.Seq()}
+	if lost.Epoch != c.epoch {
+		since = Position{}
+	}
+	c.mu.Unlock()
+	if !current {
+		return
+	}
+	err := c.enter(ctx, m, &wire.Entry{Op: wire.OpReset, Room: c.id}, since, lost)
+	if err != nil {
+		h.opts.Logger.Warn("a slow session cannot be brought back into its room", "room", c.id, "user", s.User().ID, "error", err)
+		s.end(&Error{Code: CodeSlowConsumer, cause: err})
+		return
+	}
+	h.stats.resets.Add(1)
+	h.observe(Signal{Type: SignalReset, Room: c.id, Session: s})
+}
+
+func encodeTier(events []*Event, tier fanout.Tier) [][]byte {
+	list := make([][]byte, 0, len(events))
+	for _, e := range events {
+		if laneOf(e.Class) <= tier {
+			list = append(list, encodeEvent(e))
+		}
+	}
+	return list
+}
+
+func encodeEvents(events []*Event) [][]byte { return encodeTier(events, fanout.TierFull) }
+
+// parseStateChange reads the body of "state.set".
+func parseStateChange(body json.RawMessage) (stateChange, error) {
+	var c stateChange
+	if err := json.Unmarshal(body, &c); err != nil {
+		return c, errorf(CodeBadRequest, `the body of state.set is {"key":…,"value":…} or {"key":…,"delete":true}`)
+	}
+	if !c.Delete && len(c.Value) == 0 {
+		return c, errorf(CodeBadRequest, `state.set needs a "value", or "delete":true`)
+	}
+	return c, nil
+}
+
+func versionBody(version uint64) json.RawMessage {
+	return append(strconv.AppendUint([]byte(`{"version":`), version, 10), '}')
+}

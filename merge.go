@@ -1,0 +1,88 @@
+package im
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// mergeEvery is how often a room appends what was added to a merged kind: one
+// event per room, node and tick.
+const mergeEvery = 200 * time.Millisecond
+
+// merge is what was added to one kind since the last event.
+type merge struct {
+	n uint64
+	// pending is the event being appended; it is kept
+	// until that has succeeded, so that a retry adds nothing twice.
+	pending *Event
+}
+
+// merge adds n to what the next event of the kind will say.
+func (c *core) merge(kind Kind, n uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fold.closed {
+		return ErrRoomClosed
+	}
+	if c.merging == nil {
+		c.merging = map[Kind]*merge{}
+	}
+	m := c.merging[kind]
+	if m == nil {
+		m = &merge{}
+		c.merging[kind] = m
+		c.hub.after(mergeEvery, func() { c.mergeNow(kind) })
+	}
+	if sum := m.n + n; sum >= m.n && sum <= MaxSeq {
+		m.n = sum
+	}
+	return nil
+}
+
+// mergeNow appends what has gathered. It comes back until nothing is left.
+func (c *core) mergeNow(kind Kind) {
+	ctx, cancel := context.WithTimeout(c.hub.life, c.hub.opts.Timeouts.Hook)
+	defer cancel()
+	if c.mergeOnce(ctx, kind) {
+		c.hub.after(mergeEvery, func() { c.mergeNow(kind) })
+	}
+}
+
+// mergeOnce appends what has gathered and reports whether there was anything.
+func (c *core) mergeOnce(ctx context.Context, kind Kind) bool {
+	c.mu.Lock()
+	m := c.merging[kind]
+	if m == nil || m.pending == nil && m.n == 0 || c.gone {
+		delete(c.merging, kind)
+		c.mu.Unlock()
+		return false
+	}
+	if m.pending == nil {
+		body, _ := json.Marshal(mergedBody{N: m.n})
+		m.pending = &Event{ID: uuid.NewString(), Kind: kind, Body: body}
+		m.n = 0
+	}
+	e := *m.pending
+	c.mu.Unlock()
+	if _, err := c.store(ctx, &e); err == nil {
+		c.mu.Lock()
+		m.pending = nil
+		c.mu.Unlock()
+	}
+	return true
+}
+
+// mergeAll appends what has gathered, for a hub that ends.
+func (c *core) mergeAll(ctx context.Context) {
+	c.mu.Lock()
+	kinds := slices.Collect(maps.Keys(c.merging))
+	c.mu.Unlock()
+	for _, k := range kinds {
+		c.mergeOnce(ctx, k)
+	}
+}

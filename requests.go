@@ -1,0 +1,213 @@
+package im
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/liveim/im/internal/wire"
+)
+
+// errEnded tells the transport that nothing more is to be read.
+var errEnded = errors.New("im: the session has ended")
+
+// receive takes one message of the client: one request or several. While
+// answers wait to be read it does not go on, so that a client cannot have the
+// server work for it without limit.
+func (s *Session) receive(msg []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.hub.opts.Logger.Error("a request panicked", "user", s.User().ID, "panic", p, "stack", string(debug.Stack()))
+			s.end(&Error{Code: CodeInternal})
+			err = errEnded
+		}
+	}()
+	s.hear()
+	reqs, err := wire.ParseRequests(msg)
+	if err != nil {
+		s.refuse(&wire.Request{}, &Error{Code: CodeBadRequest, Reason: err.Error(), cause: err})
+		return nil
+	}
+	for i := range reqs {
+		if ready := s.outlet.Ready(); ready != nil {
+			select {
+			case <-ready:
+			case <-s.done:
+				return errEnded
+			}
+		}
+		if err := s.serve(&reqs[i]); err != nil {
+			s.refuse(&reqs[i], err)
+		}
+	}
+	return nil
+}
+
+// serve counts a request in and handles it.
+func (s *Session) serve(req *wire.Request) error {
+	if err := s.hub.begin(); err != nil {
+		return err
+	}
+	defer s.hub.inflight.Done()
+	return s.handle(req)
+}
+
+// handle answers one request, or returns the error to answer with.
+func (s *Session) handle(req *wire.Request) error {
+	h := s.hub
+	u := s.user.Load()
+	if req.Op != wire.OpSend && u != nil {
+		if wait, ok := h.requests.take(u.ID, "", 1, time.Now()); !ok {
+			return &Error{Code: CodeRateLimited, RetryAfter: wait}
+		}
+	}
+	if req.Op == wire.OpHello || req.Op == wire.OpRefresh {
+		return s.identify(req)
+	}
+	if u == nil {
+		return &Error{Code: CodeUnauthorized, Reason: `say who you are first: {"op":"hello","token":"…"}`}
+	}
+	ctx := h.life
+	switch req.Op {
+	case wire.OpJoin:
+		return s.join(ctx, req)
+	case wire.OpLeave:
+		m := s.member(req.Room)
+		if m == nil {
+			return &Error{Code: CodeNotJoined, Reason: "you are not in this room"}
+		}
+		s.leave(m, req.ID, nil)
+		return nil
+	case wire.OpSend:
+		return s.send(ctx, req)
+	case wire.OpHistory:
+		return s.history(ctx, req)
+	case wire.OpStateSet:
+		return s.setState(ctx, req)
+	case wire.OpPing:
+		s.reply(&wire.Message{Op: wire.OpPong, ID: req.ID, At: h.opts.Now().UnixMilli()})
+		return nil
+	}
+	return s.call(ctx, req)
+}
+
+// identify answers "hello" and "refresh": it asks the Authenticator about the
+// token that the client sent.
+func (s *Session) identify(req *wire.Request) error {
+	old := s.user.Load()
+	if req.Token == "" {
+		if old == nil || req.Op == wire.OpRefresh {
+			return errorf(CodeUnauthorized, `%s needs a "token"`, req.Op)
+		}
+		s.welcome(req.ID)
+		return nil
+	}
+	r := s.request.Clone(s.hub.life)
+	r.Header.Set("Authorization", "Bearer "+req.Token)
+	u, err := s.hub.authenticate(r)
+	if errors.Is(err, ErrNoCredentials) {
+		err = errorf(CodeUnauthorized, "the server does not take tokens in %q", req.Op)
+	}
+	if err == nil && old != nil && old.ID != u.ID {
+		err = errorf(CodeForbidden, "the token is of another user; connect anew to change users")
+	}
+	if err != nil {
+		if old == nil { // a second try would let tokens be guessed
+			s.refuse(req, err)
+			s.end(asError(err))
+			return nil
+		}
+		return err
+	}
+	if old != nil {
+		s.user.Store(u)
+		s.welcome(req.ID)
+		return nil
+	}
+	if err := s.hub.enroll(s, u); err != nil {
+		return err
+	}
+	s.welcome(req.ID)
+	return nil
+}
+
+func (s *Session) welcome(id uint64) {
+	u := s.User()
+	s.reply(&wire.Message{
+		Op: wire.OpWelcome, ID: id, SID: s.id, Protocol: wire.Version,
+		User:      &wire.User{ID: u.ID, Name: u.Name, Roles: u.Roles},
+		Heartbeat: s.hub.opts.Timeouts.Heartbeat.Milliseconds(),
+	})
+}
+
+// history answers "history", with the rights that joining needs.
+func (s *Session) history(ctx context.Context, req *wire.Request) error {
+	const maxPage = 500
+	if err := s.admit(ctx, req.Room); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.hub.opts.Timeouts.Hook)
+	defer cancel()
+	r := Range{Newest: req.Newest, Max: min(req.Max, maxPage)}
+	if req.After != nil {
+		r.After = Position(*req.After)
+	}
+	if req.Before != nil {
+		r.Before = Position(*req.Before)
+	}
+	c, err := s.hub.core(ctx, req.Room)
+	if err != nil {
+		return err
+	}
+	defer c.release()
+	page, err := c.read(ctx, r)
+	if errors.Is(err, ErrGap) {
+		return &Error{Code: CodeNotFound, Reason: "that place of the room's history is no longer kept", cause: err}
+	}
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	epoch := c.epoch
+	c.mu.Unlock()
+	s.outlet.Send(wire.AppendHistory(nil, req.ID, req.Room, epoch, encodeEvents(page.Events), page.Missed, page.More))
+	return nil
+}
+
+// setState answers "state.set".
+func (s *Session) setState(ctx context.Context, req *wire.Request) error {
+	if s.member(req.Room) == nil {
+		return &Error{Code: CodeNotJoined}
+	}
+	u := s.User()
+	if !s.hub.kinds[State].From.Allow(&u) {
+		return &Error{Code: CodeForbidden, Reason: "you may not change this room's state"}
+	}
+	if err := checkCID(req.CID); err != nil {
+		return err
+	}
+	change, err := parseStateChange(req.Body)
+	if err != nil {
+		return err
+	}
+	if wait, ok := s.hub.limits.take(u.ID, State, 1, time.Now()); !ok {
+		return &Error{Code: CodeRateLimited, RetryAfter: wait}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.hub.opts.Timeouts.Send)
+	defer cancel()
+	set := setRequest{change: change, from: u.author()}
+	if req.CID != "" {
+		set.id = eventID(u.ID, req.CID)
+	}
+	id, version, err := s.hub.Room(req.Room).setState(ctx, &set)
+	if e := asError(err); e != nil && e.Code == CodeTimeout {
+		s.outlet.Send(wire.AppendAck(nil, req.ID, string(StatusUnknown), "", nil))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.outlet.Send(wire.AppendAck(nil, req.ID, string(StatusOK), id, versionBody(version)))
+	return nil
+}

@@ -1,0 +1,202 @@
+package im
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/liveim/im/internal/fanout"
+	"github.com/liveim/im/internal/wire"
+	"github.com/liveim/im/transport"
+)
+
+// Session is one live connection of one user, whatever carries it. It is made
+// by the hub and handed to hooks and operations. All methods are safe for use by
+// many goroutines, also after the session has ended.
+type Session struct {
+	hub    *Hub
+	id     string
+	conn   transport.Conn
+	outlet *fanout.Outlet
+	// request is what the Authenticator is asked with again: a copy of the
+	// request that opened the connection, without what only the transport needs.
+	request *http.Request
+	user    atomic.Pointer[User] // nil until the client has said who it is
+	opened  time.Time
+	heard   atomic.Int64  // when the client was last heard of, as hub.clock
+	asked   atomic.Bool   // it was asked whether it is there, and has not answered
+	done    chan struct{} // closed when the connection is gone
+
+	mu    sync.Mutex // guards the fields below
+	rooms map[string]*member
+	ended bool // nothing joins any more
+}
+
+// ID returns the session's id: unguessable, and of no use to anybody but its user.
+func (s *Session) ID() string { return s.id }
+
+// User returns who the session acts for. It is the zero User until the client
+// has said so, which is before any hook sees the session.
+func (s *Session) User() User {
+	if u := s.user.Load(); u != nil {
+		return *u
+	}
+	return User{}
+}
+
+// RemoteAddr returns the network address of the peer, which may be a proxy.
+func (s *Session) RemoteAddr() string { return s.request.RemoteAddr }
+
+// Header returns the header of the request that opened the connection. It must
+// not be changed.
+func (s *Session) Header() http.Header { return s.request.Header }
+
+// Rooms returns the ids of the rooms that the session is in, sorted.
+func (s *Session) Rooms() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.rooms))
+}
+
+// Send sends a message to this session alone, outside of any room. It is
+// delivered at most once: a session that does not read loses it. It reports
+// whether the message was taken.
+func (s *Session) Send(kind Kind, body any) (bool, error) {
+	message, err := s.hub.direct(kind, body)
+	if err != nil {
+		return false, err
+	}
+	return s.outlet.Offer(message), nil
+}
+
+// Close ends the session in order. The client is told the code, the reason and
+// when to come back; nil means CodeKicked. What was queued for it is sent first.
+// Close does not wait for that.
+func (s *Session) Close(reason *Error) {
+	if reason == nil {
+		reason = &Error{Code: CodeKicked}
+	}
+	s.end(reason)
+}
+
+// end says goodbye.
+func (s *Session) end(reason *Error) {
+	bye := encode(&wire.Message{Op: wire.OpBye, Code: string(reason.Code), Reason: reason.reason(), Retry: reason.retryMillis()})
+	s.outlet.Finish(bye, reason.Code.CloseCode(), reason.reason())
+}
+
+// member returns the session's membership in a room, nil if it is not in.
+func (s *Session) member(room string) *member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rooms[room]
+}
+
+// leave ends a membership and tells the client, who may have asked for it under
+// a request id. It does nothing if the membership has ended already.
+func (s *Session) leave(m *member, id uint64, why *Error) {
+	s.mu.Lock()
+	current := s.rooms[m.core.id] == m
+	if current {
+		delete(s.rooms, m.core.id)
+	}
+	s.mu.Unlock()
+	cursor := m.core.remove(m)
+	if !current || cursor == nil {
+		return
+	}
+	left := &wire.Message{Op: wire.OpLeft, ID: id, Room: m.core.id}
+	if why != nil {
+		left.Code, left.Reason = string(why.Code), why.reason()
+	}
+	s.outlet.Leave(cursor, encode(left))
+	m.core.ticket.Wake() // for the online count
+	s.hub.observe(Signal{Type: SignalLeft, Room: m.core.id, Session: s, Err: errorOrNil(why)})
+}
+
+// sessionEnd is the Session as its transport sees it.
+type sessionEnd struct{ *Session }
+
+// Receive is transport.Session.
+func (s sessionEnd) Receive(msg []byte) error { return s.receive(msg) }
+
+// Alive is transport.Session.
+func (s sessionEnd) Alive() { s.hear() }
+
+// Control is transport.Session.
+func (s sessionEnd) Control(wire []byte) {
+	s.hear()
+	s.outlet.Control(wire)
+}
+
+// Fail is transport.Session.
+func (s sessionEnd) Fail(code int, reason string) { s.outlet.Finish(nil, code, reason) }
+
+// Writable is transport.Session.
+func (s sessionEnd) Writable() { s.outlet.Writable() }
+
+// Closed is transport.Session.
+func (s sessionEnd) Closed(err error) { s.closed(err) }
+
+func (s *Session) hear() {
+	s.heard.Store(s.hub.clock())
+	s.asked.Store(false)
+}
+
+// closed takes the session out of everything. It is called once, when the
+// connection is gone.
+func (s *Session) closed(err error) {
+	s.mu.Lock()
+	s.ended = true
+	members := slices.Collect(maps.Values(s.rooms))
+	s.rooms = nil
+	s.mu.Unlock()
+	close(s.done)
+	s.outlet.Closed()
+	for _, m := range members {
+		m.core.remove(m)
+		m.core.ticket.Wake()
+		s.hub.observe(Signal{Type: SignalLeft, Room: m.core.id, Session: s, Err: err})
+	}
+	s.hub.forget(s)
+	if s.user.Load() != nil {
+		s.hub.observe(Signal{Type: SignalSessionClosed, Session: s, Err: err})
+	}
+	s.hub.connections.Done()
+}
+
+// reply sends the answer to a request.
+func (s *Session) reply(m *wire.Message) { s.outlet.Send(encode(m)) }
+
+// refuse sends the error that a request got. Faults of the server are logged;
+// the client does not see what they were.
+func (s *Session) refuse(req *wire.Request, err error) {
+	e := asError(err)
+	s.hub.stats.refused.Add(1)
+	if e.Code == CodeInternal || e.Code == CodeTimeout {
+		s.hub.opts.Logger.Error("a request failed", "op", req.Op, "room", req.Room, "user", s.User().ID, "error", err)
+	}
+	s.hub.observe(Signal{Type: SignalRefused, Room: req.Room, Session: s, Kind: Kind(req.Kind), Op: req.Op, Err: err})
+	s.reply(&wire.Message{Op: wire.OpError, ID: req.ID, Code: string(e.Code), Reason: e.reason(), Retry: e.retryMillis()})
+}
+
+// encode writes a message that is not hot.
+func encode(m *wire.Message) []byte {
+	b, err := json.Marshal(m)
+	if err != nil { // a body of the host that is no JSON: refused before it gets here
+		b = []byte(`{"op":"error","code":"internal"}`)
+	}
+	return b
+}
+
+// errorOrNil avoids the non-nil interface that holds a nil *Error.
+func errorOrNil(e *Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}

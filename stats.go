@@ -1,0 +1,47 @@
+package im
+
+import "sync/atomic"
+
+// Stats is what a hub has done since it was made, and what it holds now.
+type Stats struct {
+	Sessions int // connections now, those that have not said who they are included
+	Users    int // users with a session now
+	Rooms    int // rooms in use on this node now
+
+	Accepted uint64 // events stored, of clients and of the host
+	Refused  uint64 // requests answered with an error
+
+	Sends     uint64 // sends to connections; one carries all that has gathered
+	SentBytes uint64 // bytes that connections took
+	FullSends uint64 // sends that filled a connection
+	Gaps      uint64 // times that a slow client was told of a gap
+	Missed    uint64 // volatile events that were left out for slow clients
+	Resets    uint64 // times that a slow client had to enter its room again
+
+	HangingHooks int // calls of hooks and operations that have not returned in their time
+}
+
+// counters are what Stats sums up beyond what the delivery engine counts.
+type counters struct {
+	accepted atomic.Uint64
+	refused  atomic.Uint64
+	resets   atomic.Uint64
+}
+
+// Stats returns the counts as of now. It is cheap enough to be called every second.
+func (h *Hub) Stats() Stats {
+	return Stats{
+		Sessions:     h.sessions.len(),
+		Users:        h.users.len(),
+		Rooms:        h.rooms.len(),
+		Accepted:     h.stats.accepted.Load(),
+		Refused:      h.stats.refused.Load(),
+		Sends:        h.sent.Sends.Load(),
+		SentBytes:    h.sent.SentBytes.Load(),
+		FullSends:    h.sent.Short.Load(),
+		Gaps:         h.sent.Gaps.Load(),
+		Missed:       h.sent.Missed.Load(),
+		Resets:       h.stats.resets.Load(),
+		HangingHooks: int(h.guard.hanging.Load()),
+	}
+}

@@ -1,0 +1,104 @@
+package im
+
+import (
+	"context"
+	"time"
+)
+
+// sweepEvery is how often the hub looks for sessions whose time is up. There is no
+// timer per session.
+const sweepEvery = time.Second
+
+// sweepLoop keeps the times of sessions.
+func (h *Hub) sweepLoop() {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-h.life.Done():
+			return
+		case now := <-t.C:
+			wall := h.opts.Now()
+			for _, s := range h.sessions.all() {
+				s.sweep(now, wall)
+			}
+		}
+	}
+}
+
+// sweep ends the session if its time is up, and asks a silent client whether it
+// is there.
+func (s *Session) sweep(now, wall time.Time) {
+	t := &s.hub.opts.Timeouts
+	u := s.user.Load()
+	switch {
+	case s.outlet.BlockedFor(now) >= t.Write:
+		s.hub.opts.Logger.Info("a client takes nothing and is cut off", "user", s.User().ID, "for", s.outlet.BlockedFor(now))
+		s.conn.Abort()
+		return
+	case s.conn.Overdue(now):
+		s.outlet.Finish(nil, 1008, "the message took too long to arrive")
+		return
+	case u == nil && now.Sub(s.opened) >= t.Hello:
+		s.end(&Error{Code: CodeUnauthorized, Reason: "nobody said who this is in time"})
+		return
+	case u != nil && !u.Expires.IsZero() && !u.Expires.After(wall):
+		s.end(&Error{Code: CodeExpired})
+		return
+	}
+	silent := time.Duration(s.hub.clock() - s.heard.Load())
+	switch {
+	case silent > t.Heartbeat+t.Answer-sweepEvery:
+		s.conn.Abort()
+	case silent >= t.Heartbeat && !s.asked.Swap(true):
+		if ask := s.conn.Heartbeat(); ask != nil {
+			s.outlet.Control(ask)
+		}
+	}
+}
+
+// maintainLoop does what is not urgent: it saves snapshots, unloads rooms, and
+// has the log and the limiters forget.
+func (h *Hub) maintainLoop() {
+	t := time.NewTicker(min(30*time.Second, h.opts.Timeouts.RoomIdle/2))
+	defer t.Stop()
+	for {
+		select {
+		case <-h.life.Done():
+			return
+		case <-t.C:
+			h.maintain()
+		}
+	}
+}
+
+func (h *Hub) maintain() {
+	now := time.Now()
+	h.limits.sweep(now)
+	h.requests.sweep(now)
+	idle := now.Add(-h.opts.Timeouts.RoomIdle)
+	for _, c := range h.rooms.all() {
+		if h.life.Err() != nil {
+			return
+		}
+		select {
+		case <-c.opened:
+		default:
+			continue
+		}
+		ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
+		if c.openErr == nil && !c.unload(ctx, idle) {
+			if err := c.save(ctx); err != nil {
+				h.opts.Logger.Warn("the snapshot of a room could not be saved", "room", c.id, "error", err)
+			}
+		}
+		cancel()
+	}
+	if tl, ok := h.opts.Log.(TrimLog); ok {
+		ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
+		defer cancel()
+		if err := tl.Trim(ctx, h.opts.Now()); err != nil {
+			h.opts.Logger.Warn("the log could not be trimmed", "error", err)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+// Package transport is the seam between the hub and the ways in which clients
+// reach it. A transport turns bytes of a network into messages and back; the hub
+// knows rooms, users and rights. Neither knows the other: the hub sees a [Conn],
+// the transport sees a [Session].
+//
+// What a room delivers is encoded once per [Format] and shared by all sessions
+// that use it, so a Conn gets wire bytes to send, never messages to encode. The
+// hub calls a Conn from few goroutines that serve thousands of sessions,
+// therefore sending never blocks: a Conn takes what fits now and says when there
+// is room again.
+//
+// The package transporttest is this contract as a test suite.
+package transport
+
+import "time"
+
+// Format turns one message, a JSON text without line breaks, into the bytes
+// that carry it on the wire: a WebSocket frame, a deflated frame, an SSE event.
+// The concatenation of encoded messages is a valid stream.
+//
+// Formats are compared with ==: two sessions share bytes if their formats are
+// equal. Implementations are therefore small comparable values, safe for use by
+// many goroutines at once.
+type Format interface {
+	// Append appends the wire form of message to dst and returns the result. It
+	// does not keep message.
+	Append(dst, message []byte) []byte
+}
+
+// Conn is one open connection to a client, as the hub sees it. The transport
+// makes it; the hub owns it from [Conn.Start] on.
+//
+// TrySend and Finish are called by one goroutine at a time; the other methods
+// from any.
+type Conn interface {
+	// Start begins to read from the peer and to call s. It returns at once and is
+	// called once. Before Start no method of a session is called.
+	Start(s Session)
+
+	// Private is the format of messages that only this session gets, Shared that
+	// of messages that many get. They differ where sharing pays for more work,
+	// for example compression.
+	Private() Format
+	Shared() Format
+
+	// TrySend sends the concatenation of bufs as far as that is possible without
+	// blocking, and returns how many bytes it took. Bytes that were taken are sent
+	// in order. The Conn may read the buffers until they are sent, so nobody may
+	// change them any more; it must not keep the slice bufs itself.
+	//
+	// A short count with a nil error means that the connection is full: the Conn
+	// then calls Session.Writable once, as soon as there is room again, and
+	// TrySend is not called before. Writable may run before TrySend has returned.
+	// An error means that the connection is dead; Session.Closed follows.
+	TrySend(bufs [][]byte) (n int, err error)
+
+	// Heartbeat returns wire bytes that make a living peer answer, so that
+	// Session.Alive is called, or nil if the transport has no such thing.
+	Heartbeat() []byte
+
+	// Farewell returns wire bytes that end the stream in the transport's own
+	// way, for example a close frame, or nil. code is a WebSocket close code.
+	Farewell(code int, reason string) []byte
+
+	// Finish ends the connection in order after the last bytes were taken by
+	// TrySend: it lets them reach the peer, waits a short time for the peer to close, then
+	// closes. It does not block. No TrySend follows.
+	Finish()
+
+	// Abort closes the connection now. It may be called more than once, and
+	// unblocks whatever the Conn is doing.
+	Abort()
+
+	// Overdue reports whether the peer has broken a time limit of the transport,
+	// for example by never completing a message. The hub asks about once a second.
+	Overdue(now time.Time) bool
+}
+
+// Session is the hub's side of a connection, as the transport sees it.
+//
+// Receive, Alive, Control and Fail are called by one goroutine at a time, the
+// one that reads. They may block while the hub works on a message, which is the
+// back-pressure: a transport does not read on before Receive has returned.
+type Session interface {
+	// Receive takes one message of the peer. It does not keep msg. An error means
+	// that the session is over and the transport should stop to read.
+	Receive(msg []byte) error
+
+	// Alive notes that the peer answered a heartbeat. Receive implies it.
+	Alive()
+
+	// Control asks to send wire bytes that the transport owes the peer by its own
+	// protocol, such as a pong. At most one is kept: a newer one replaces one that
+	// was not yet sent.
+	Control(wire []byte)
+
+	// Fail says that the peer has broken the transport's protocol, or has closed
+	// it: the hub answers with Conn.Farewell(code, reason) and Conn.Finish. The
+	// transport calls nothing but Writable and Closed afterwards.
+	Fail(code int, reason string)
+
+	// Writable says that the connection has room again after a short TrySend.
+	Writable()
+
+	// Closed says that the connection is gone, and why: nil or io.EOF if the peer
+	// closed it. It is called exactly once, last, and after every goroutine of the Conn
+	// has stopped to use the session.
+	Closed(err error)
+}
