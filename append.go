@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"time"
 )
 
@@ -36,8 +35,8 @@ func (c *core) store(ctx context.Context, e *Event) (*Event, error) {
 		if h.life.Err() != nil {
 			return nil, ErrClosed
 		}
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-			return nil, &Error{Code: CodeTimeout, cause: err}
+		if e := asError(err); e.Code == CodeTimeout {
+			return nil, e
 		}
 		h.opts.Logger.Error("the log refused an event", "room", c.id, "kind", e.Kind, "error", err)
 		return nil, &Error{Code: CodeTimeout, RetryAfter: time.Second, cause: err}

@@ -1,6 +1,7 @@
 package im
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -169,6 +170,8 @@ func asError(err error) *Error {
 		return e
 	case errors.Is(err, ErrClosed):
 		return &Error{Code: CodeShutdown, cause: err}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &Error{Code: CodeTimeout, cause: err}
 	}
 	return &Error{Code: CodeInternal, cause: err}
 }

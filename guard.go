@@ -34,8 +34,8 @@ func (g *guard) run(ctx context.Context, d time.Duration, what string, f func(ct
 				g.log("a hook of the host panicked", "hook", what, "panic", p, "stack", string(debug.Stack()))
 				err = &Error{Code: CodeInternal, cause: fmt.Errorf("%s panicked: %v", what, p)}
 			}
-			cancel()
 			result <- err
+			cancel() // after the result, which run would else miss
 			if !left.CompareAndSwap(false, true) {
 				g.hanging.Add(-1)
 			}
@@ -46,6 +46,11 @@ func (g *guard) run(ctx context.Context, d time.Duration, what string, f func(ct
 	case err := <-result:
 		return err
 	case <-ctx.Done():
+	}
+	select {
+	case err := <-result: // both came at once
+		return err
+	default:
 	}
 	g.hanging.Add(1)
 	if !left.CompareAndSwap(false, true) {

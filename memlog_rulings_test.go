@@ -144,8 +144,7 @@ func TestF9DuplicateSends(t *testing.T) {
 	retries, conflicts := 0, 0
 	for range 100_000 {
 		n, body, want := len(first), "1", im.Stored
-		switch k := rng.IntN(100); {
-		case n > 0 && k < 20:
+		if k := rng.IntN(100); n > 0 && k < 20 {
 			n, want = n-1-rng.IntN(min(n, 9000)), im.Duplicate // within the window
 			retries++
 			if k == 0 {

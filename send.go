@@ -147,8 +147,7 @@ func (h *Hub) submit(ctx context.Context, d *Draft) (Receipt, error) {
 		receipt = r
 		return err
 	})
-	var e *Error
-	if errors.As(err, &e) && e.Code == CodeTimeout {
+	if e := asError(err); e != nil && e.Code == CodeTimeout {
 		return Receipt{Status: StatusUnknown}, nil // receipt may still be written to
 	}
 	if err == nil && receipt.Status == "" {

@@ -20,7 +20,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"testing"
 	"time"
 
 	"github.com/liveim/im"
@@ -31,13 +30,23 @@ import (
 // Hub is an im.Hub in memory whose viewers belong to a test.
 type Hub struct {
 	*im.Hub
-	t testing.TB
+	t TB
+}
+
+// TB is what the package needs of a test: *testing.T, *testing.B and *rapid.T have it.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+	Context() context.Context
 }
 
 // NewHub returns a hub that is closed when the test ends. opts may be nil. Its
 // Authenticator takes the token as the user's id, so that viewers over HTTP can say
 // "Authorization: Bearer ann"; viewers of [Hub.Join] need none.
-func NewHub(t testing.TB, opts *im.Options) *Hub {
+func NewHub(t TB, opts *im.Options) *Hub {
 	t.Helper()
 	hub, err := im.New(BearerUser, opts)
 	if err != nil {
@@ -156,6 +165,6 @@ func eventOf(epoch string, w *wire.Event) *im.Event {
 }
 
 // contextFor bounds a wait by patience.
-func contextFor(t testing.TB) (context.Context, context.CancelFunc) {
+func contextFor(t TB) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), patience)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"testing"
 	"time"
 
 	"github.com/liveim/im"
@@ -20,7 +19,7 @@ type Viewer struct {
 	// Session is the viewer's session as the hub sees it.
 	Session *im.Session
 
-	t         testing.TB
+	t         TB
 	peer      *pipe.Peer
 	lastID    uint64
 	positions map[string]im.Position

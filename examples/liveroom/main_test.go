@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/liveim/im"
+	"github.com/liveim/im/client"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start runs the whole program on a free port for the time of a test, and
+// returns the address of the page.
+func start(t *testing.T, c config) string {
+	t.Helper()
+	c.addr = "127.0.0.1:0"
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() { ended <- run(ctx, c, func(url string) { ready <- url }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run ended with %v", err)
+		}
+	})
+	select {
+	case page := <-ready:
+		return page
+	case err := <-ended:
+		ended <- nil
+		t.Fatalf("run failed: %v", err)
+		return ""
+	}
+}
+
+// visitor is a browser: it keeps cookies.
+func visitor(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Jar: jar, Transport: transport}
+}
+
+// answer is what a request got, its body read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func get(t *testing.T, c *http.Client, address string) answer {
+	t.Helper()
+	resp, err := c.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+func TestPage(t *testing.T) {
+	address := start(t, config{speed: 1, room: `lobby"<>`})
+	c := visitor(t)
+	index := get(t, c, address)
+	if index.status != http.StatusOK || !strings.HasPrefix(index.header.Get("Content-Type"), "text/html") {
+		t.Fatalf("the page has status %d and type %q", index.status, index.header.Get("Content-Type"))
+	}
+	if got := index.header.Get("Content-Security-Policy"); got != policy {
+		t.Errorf("Content-Security-Policy: %q", got)
+	}
+	if want := `data-room="lobby&#34;&lt;&gt;"`; !strings.Contains(index.body, want) {
+		t.Errorf("the page does not hold %s", want)
+	}
+	if regexp.MustCompile(`(?i)(style|\son\w+)=|<style|<script>`).MatchString(index.body) {
+		t.Error("the page has inline styles or scripts, which its policy forbids")
+	}
+
+	seen := map[string]bool{}
+	checkFiles(t, c, address, index.body, seen)
+	if len(seen) < 6 {
+		t.Errorf("the page loads only %v", seen)
+	}
+	if none := get(t, c, address+"none"); none.status != http.StatusNotFound {
+		t.Errorf("a path that does not exist has status %d", none.status)
+	}
+}
+
+var references = regexp.MustCompile(`(?:href|src)="([^"]+)"|from '([^']+)'`)
+
+// checkFiles follows what a page or script refers to, and checks each file once.
+func checkFiles(t *testing.T, c *http.Client, address, text string, seen map[string]bool) {
+	for _, m := range references.FindAllStringSubmatch(text, -1) {
+		name := m[1] + m[2]
+		if seen[name] || name == "./" {
+			continue
+		}
+		seen[name] = true
+		if strings.Contains(name, "//") {
+			t.Errorf("%s comes from elsewhere", name)
+			continue
+		}
+		file := get(t, c, address+name)
+		if file.status != http.StatusOK || file.header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s has status %d and policy %q", name, file.status, file.header.Get("Content-Security-Policy"))
+		}
+		if !strings.HasSuffix(name, ".js") {
+			continue
+		}
+		for _, bad := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("} {
+			if strings.Contains(file.body, bad) {
+				t.Errorf("%s uses %s", name, bad)
+			}
+		}
+		checkFiles(t, c, address, file.body, seen)
+	}
+}
+
+// TestVisit is what a visitor does: get a name, join, read, and say something.
+func TestVisit(t *testing.T) {
+	address := start(t, config{speed: 10, crowd: 3, room: "42"})
+	browser := visitor(t)
+	resp, err := browser.PostForm(address+"guest", url.Values{"name": {" 小  明 "}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+
+	page, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := http.Header{}
+	for _, cookie := range browser.Jar.Cookies(page) {
+		header.Add("Cookie", cookie.String())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := client.Dial(ctx, "ws://"+page.Host+"/im/ws", &client.Options{Header: header})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if name := c.User().Name; name != "小 明" {
+		t.Errorf("the visitor is called %q", name)
+	}
+	room, err := c.Join(ctx, "42", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := room.Send(ctx, im.Chat, comment{Text: "你好"}); err != nil {
+		t.Fatal(err)
+	}
+	waiting := map[string]bool{"a danmaku of a bot": true, "the own chat": true, "the title": true, "the crowd": true}
+	for u := range room.Updates(ctx) {
+		if e, ok := u.(client.Event); ok {
+			switch {
+			case e.Kind == im.Danmaku && strings.HasPrefix(e.From.ID, "bot-"):
+				delete(waiting, "a danmaku of a bot")
+			case e.Kind == im.Chat && e.From.Name == "小 明":
+				delete(waiting, "the own chat")
+			}
+		}
+		if _, _, ok := room.Get("title"); ok {
+			delete(waiting, "the title")
+		}
+		if room.Online() >= 4 {
+			delete(waiting, "the crowd")
+		}
+		if len(waiting) == 0 {
+			return
+		}
+	}
+	t.Errorf("did not see: %v (%v)", waiting, room.Err())
+}
+
+func TestRunRefusesOddFlags(t *testing.T) {
+	for name, c := range map[string]config{
+		"speed":     {speed: 0},
+		"crowd":     {speed: 1, crowd: -1},
+		"recording": {speed: 1, replay: "none.jsonl"},
+		"address":   {speed: 1, addr: "127.0.0.1:-1"},
+	} {
+		if err := run(t.Context(), c, func(string) { t.Errorf("%s: started", name) }); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

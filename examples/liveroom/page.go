@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"io/fs"
+	"net/http"
+)
+
+//go:embed web
+var web embed.FS
+
+// policy lets the page load its own files and connect to its own server, and
+// nothing else: what a stranger says can never become a script.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// newPage serves the page of a room, and the files that it consists of.
+func newPage(room string) (http.Handler, error) {
+	files, err := fs.Sub(web, "web")
+	if err != nil {
+		return nil, err
+	}
+	tmpl, err := template.ParseFS(files, "index.html")
+	if err != nil {
+		return nil, err
+	}
+	var index bytes.Buffer
+	if err := tmpl.Execute(&index, struct{ Room string }{room}); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(index.Bytes()) // the visitor may be gone
+	})
+	mux.Handle("GET /", http.FileServerFS(files))
+	return secured(mux), nil
+}
+
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-cache")
+		next.ServeHTTP(w, r)
+	})
+}

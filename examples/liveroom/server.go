@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/liveim/im"
+)
+
+// graceful is how long a shutdown waits for viewers and requests.
+const graceful = 5 * time.Second
+
+// server is the web server of the demo and the hub that is mounted on it.
+type server struct {
+	hub      *im.Hub
+	http     *http.Server
+	listener net.Listener
+	guests   *guests
+	room     string
+}
+
+// newServer listens on the configured address, but does not serve yet.
+func newServer(ctx context.Context, c config) (*server, error) {
+	page, err := newPage(c.room)
+	if err != nil {
+		return nil, err
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", c.addr)
+	if err != nil {
+		return nil, err
+	}
+	known := newGuests()
+	hub, err := im.New(known.authenticate, &im.Options{
+		// The bots say what many people said, faster than one person may.
+		Limits: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited},
+		// Enough to fill the list of the chat.
+		Bounds: im.Bounds{JoinEvents: 100},
+	})
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/im/", http.StripPrefix("/im", hub))
+	mux.Handle("POST /guest", http.NewCrossOriginProtection().Handler(known))
+	mux.Handle("/", page)
+	return &server{
+		hub:      hub,
+		listener: listener,
+		guests:   known,
+		room:     c.room,
+		http: &http.Server{
+			Handler:           mux,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       15 * time.Second,
+			WriteTimeout:      15 * time.Second,
+			IdleTimeout:       time.Minute,
+			MaxHeaderBytes:    16 << 10,
+		},
+	}, nil
+}
+
+// url is the address of a path for programs on this machine.
+func (s *server) url(scheme, path string) string {
+	host := s.listener.Addr().String()
+	if addr, err := netip.ParseAddrPort(host); err == nil && addr.Addr().IsUnspecified() {
+		host = fmt.Sprintf("localhost:%d", addr.Port())
+	}
+	return scheme + "://" + host + path
+}
+
+// serve answers requests until ctx ends or the listener fails. Requests that
+// are under way when it returns go on.
+func (s *server) serve(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.Serve(s.listener) }()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// shutdown tells the viewers when to come back and waits for them to go. The
+// hub comes first: the web server does not know of connections that it has
+// handed over.
+func (s *server) shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, graceful)
+	defer cancel()
+	slog.Info("liveroom: shutting down")
+	return errors.Join(s.hub.Shutdown(ctx), s.http.Shutdown(ctx))
+}

@@ -1,0 +1,172 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/liveim/im/internal/ws"
+)
+
+// farFuture is later than every limit of the codec.
+const farFuture = 100 * 365 * 24 * time.Hour
+
+// errExited is the cause when host code ended the reading goroutine.
+var errExited = errors.New("websocket: the session called runtime.Goexit; return from its methods instead")
+
+// serve is the goroutine that reads. It ends when the connection does, which
+// Abort, Finish and the peer bring about. What it does between two reads is in
+// feed and end, so that an event loop can take its place.
+func (c *Conn) serve() {
+	err := errExited
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("websocket: panic in the session: %v\n%s", v, debug.Stack())
+		}
+		c.end(err)
+	}()
+	early := c.early
+	c.early = nil
+	c.feed(early)
+	for {
+		buf, readErr := c.sock.Read()
+		if readErr != nil {
+			err = readErr
+			return
+		}
+		c.feed(buf.Bytes())
+		buf.Free()
+	}
+}
+
+// feed works on input. It blocks while the session does.
+func (c *Conn) feed(data []byte) {
+	if c.deaf || len(data) == 0 {
+		return
+	}
+	now := time.Now()
+	if err := c.parser.Feed(now, data, (*receiver)(c)); err != nil {
+		c.deaf = true
+		c.pending.Store(0)
+		if !c.quiet() {
+			c.violated(err)
+		}
+		return
+	}
+	c.notePending(now)
+}
+
+// notePending mirrors the parser's clock of half received messages for Overdue,
+// which other goroutines call. What completes one resets the mirror; a ping
+// between two fragments does so too, but then the parser itself keeps the time.
+func (c *Conn) notePending(now time.Time) {
+	switch {
+	case !c.parser.Overdue(now.Add(farFuture)):
+		c.pending.Store(0)
+	case c.pending.Load() == 0:
+		c.pending.Store(max(1, int64(now.Sub(c.opened))))
+	}
+}
+
+// quiet reports whether the session is to be left alone: it has failed or
+// refused a message, or the hub has finished.
+func (c *Conn) quiet() bool { return c.over || c.finishing.Load() }
+
+func (c *Conn) fail(code int, reason string) {
+	c.over = true
+	c.session.Fail(code, reason)
+}
+
+// violated tells the session what the peer did wrong.
+func (c *Conn) violated(err error) {
+	c.cause = err
+	var violation *ws.CloseError
+	if !errors.As(err, &violation) {
+		violation = &ws.CloseError{Code: ws.CloseInternalError, Reason: "the connection was lost; connect again"}
+	}
+	c.fail(int(violation.Code), violation.Reason)
+}
+
+// end closes the connection and tells the session. err is what reading ended with.
+func (c *Conn) end(err error) {
+	c.Abort()
+	c.sock.Wait()
+	c.parser.Release()
+	c.pending.Store(0)
+	// There is nobody left to tell about a panic in Closed, but the process of
+	// the host must survive it.
+	defer func() { _ = recover() }()
+	c.session.Closed(c.outcome(err))
+}
+
+// outcome chooses what Session.Closed is told.
+func (c *Conn) outcome(readErr error) error {
+	timedOut := errors.Is(readErr, os.ErrDeadlineExceeded)
+	switch {
+	case c.cause != nil:
+		return c.cause
+	case c.sock.Err() != nil:
+		return c.sock.Err()
+	case c.peerClosed.Load() && (timedOut || errors.Is(readErr, io.EOF)):
+		return nil
+	case c.finishing.Load() && errors.Is(readErr, io.EOF):
+		return nil
+	case c.finishing.Load() && timedOut:
+		return fmt.Errorf("websocket: the peer did not close within %v: %w", c.options.linger(), readErr)
+	}
+	return readErr
+}
+
+// receiver is a Conn as the parser sees it.
+type receiver Conn
+
+var _ ws.Handler = (*receiver)(nil)
+
+// Message implements [ws.Handler]. Nothing here is an error for the parser, so
+// that it goes on to look for the peer's close frame.
+func (r *receiver) Message(op ws.Opcode, payload []byte) error {
+	c := (*Conn)(r)
+	c.pending.Store(0) // the time that Receive takes is not the peer's
+	switch {
+	case c.quiet():
+	case op != ws.OpText:
+		c.violated(&ws.CloseError{Code: ws.CloseUnsupportedData, Reason: "send text messages, not binary ones"})
+	default:
+		c.over = c.session.Receive(payload) != nil
+	}
+	return nil
+}
+
+// Ping implements [ws.Handler].
+func (r *receiver) Ping(payload []byte) error {
+	c := (*Conn)(r)
+	c.pending.Store(0)
+	if !c.quiet() {
+		c.session.Control(ws.AppendFrame(nil, ws.OpPong, true, false, payload))
+	}
+	return nil
+}
+
+// Pong implements [ws.Handler].
+func (r *receiver) Pong([]byte) error {
+	c := (*Conn)(r)
+	c.pending.Store(0)
+	if !c.quiet() {
+		c.session.Alive()
+	}
+	return nil
+}
+
+// Close implements [ws.Handler].
+func (r *receiver) Close(code ws.CloseCode, reason string) error {
+	c := (*Conn)(r)
+	c.peerClosed.Store(true)
+	if !c.quiet() {
+		c.fail(int(code), reason)
+	}
+	c.closeIfDone()
+	return nil
+}
