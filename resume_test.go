@@ -2,7 +2,6 @@ package im_test
 
 import (
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -66,9 +65,8 @@ func newResumeMachine(rt *rapid.T) *resumeMachine {
 		rt.Fatal(err)
 	}
 	hub := imtest.NewHub(rt, &im.Options{
-		Logger: slog.New(slog.DiscardHandler),
 		Log:    log,
-		Bounds: im.Bounds{RingBatches: 4, RingBytes: 4 << 10, JoinEvents: 5, ResumeEvents: 40},
+		Bounds: im.Bounds{RingBatches: 4, RingBytes: 4 << 10, JoinEvents: 5, ResumeEvents: 20},
 	})
 	m := &resumeMachine{rt: rt, hub: hub, log: log}
 	for range 4 {

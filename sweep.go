@@ -5,13 +5,16 @@ import (
 	"time"
 )
 
-// sweepEvery is how often the hub looks for sessions whose time is up. There is no
-// timer per session.
-const sweepEvery = time.Second
+// sweepEvery is how often the hub looks for sessions whose time is up: once a
+// second, unless the times are short. There is no timer per session.
+func (t *Timeouts) sweepEvery() time.Duration {
+	shortest := min((t.Heartbeat+t.Answer)/40, t.Hello/8, t.Write/8)
+	return min(max(shortest, 10*time.Millisecond), time.Second)
+}
 
 // sweepLoop keeps the times of sessions.
 func (h *Hub) sweepLoop() {
-	t := time.NewTicker(sweepEvery)
+	t := time.NewTicker(h.opts.Timeouts.sweepEvery())
 	defer t.Stop()
 	for {
 		select {
@@ -48,7 +51,7 @@ func (s *Session) sweep(now, wall time.Time) {
 	}
 	silent := time.Duration(s.hub.clock() - s.heard.Load())
 	switch {
-	case silent > t.Heartbeat+t.Answer-sweepEvery:
+	case silent > t.Heartbeat+t.Answer-t.sweepEvery():
 		s.conn.Abort()
 	case silent >= t.Heartbeat && !s.asked.Swap(true):
 		if ask := s.conn.Heartbeat(); ask != nil {

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# make test: quick checks first, the tests last.
+. "$(dirname "$0")/lib.sh"
+
+check_format() {
+	local bad
+	bad=$(git ls-files -z --cached --others --exclude-standard -- '*.go' ':!*/testdata/*' | xargs -0r ls -d 2>/dev/null | xargs -r gofmt -l) || return 1
+	[ -z "$bad" ] || {
+		printf 'not formatted, run gofmt -w on:\n%s\n' "$bad"
+		return 1
+	}
+}
+
+dirs=$(modules)
+for dir in $dirs; do
+	step "download modules: $(label "$dir")" in_dir "$dir" env GOWORK=off go mod download
+done
+step "gofmt" check_format
+for dir in $dirs; do
+	step "go mod tidy -diff: $(label "$dir")" in_dir "$dir" env GOWORK=off go mod tidy -diff
+	step "build alone, GOWORK=off: $(label "$dir")" in_dir "$dir" env GOWORK=off go build -o /dev/null ./...
+done
+
+step "go vet" go vet work
+# The library must compile wherever Go does: 32-bit sizes and atomics, and what stands in for the Linux paths.
+step "go vet: root, 386" env GOARCH=386 go vet ./...
+step "go vet: root, windows" env GOOS=windows go vet ./...
+step "go vet: root, darwin" env GOOS=darwin go vet ./...
+
+step "build staticcheck" build_tool tools honnef.co/go/tools/cmd/staticcheck
+step "staticcheck" bin/staticcheck work
+# A package that hangs must say so well within the time that CI has.
+step "go test -race" go test -race -timeout 5m work
+finish

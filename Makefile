@@ -1,0 +1,31 @@
+# Six verbs; CI calls the same ones (.ci/run). `make help` lists them.
+
+FUZZTIME    ?= 30s
+COUNT       ?= 5
+BENCH       ?= .
+SOAKTIMEOUT ?= 60m
+RACE        ?= -race
+export FUZZTIME COUNT BENCH BENCHTIME FUZZ RUN SOAKTIMEOUT RACE
+
+.PHONY: help run test lint bench soak fuzz
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+run: ## start the example live room and print its address
+	go run ./examples/liveroom $(ARGS)
+
+test: ## everything that must pass before a commit: format, tidy, vet, staticcheck, tests under the race detector
+	@bash .ci/test.sh
+
+lint: ## staticcheck and golangci-lint (the first build of golangci-lint takes minutes)
+	@bash .ci/lint.sh
+
+bench: ## benchmarks to bin/bench.txt (BENCH=regexp COUNT=5 BENCHTIME=1s)
+	@bash .ci/bench.sh
+
+soak: ## the long form of the tests, IM_SOAK=1 (RUN=regexp SOAKTIMEOUT=60m a package; RACE= without the detector)
+	@bash .ci/soak.sh
+
+fuzz: ## every fuzz target in turn (FUZZTIME=60s or 5000x; FUZZ=regexp for some)
+	@bash .ci/fuzz.sh

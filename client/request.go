@@ -1,0 +1,249 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/liveim/im"
+	"github.com/liveim/im/internal/wire"
+)
+
+// Receipt is the fate of a request that had an effect, or may have had one.
+type Receipt struct {
+	// Status is one of StatusOK, StatusMerged, StatusShed and StatusHeld if there is no
+	// error; with one it is StatusRefused if the server refused it, or else
+	// StatusUnknown.
+	Status Status
+	// CID is the client id under which it was sent, and under which it may be
+	// sent again.
+	CID string
+	// Event is the id of the event, if there is one.
+	Event string
+	// Body is what an operation returned. Optional.
+	Body json.RawMessage
+}
+
+// Send sends an event to the room. body is anything that encodes to JSON; 4 KiB
+// is the usual limit.
+//
+// It returns when the fate of the event is known, which over a bad connection
+// may take several attempts; they have one effect. A refusal of the server is an
+// *im.Error. If ctx ends first the outcome is open: call [Room.SendAs] with
+// Receipt.CID and the same body to go on.
+func (r *Room) Send(ctx context.Context, kind im.Kind, body any) (Receipt, error) {
+	return r.SendAs(ctx, r.c.newCID(), kind, body)
+}
+
+// SendAs is [Room.Send] under a cid that the application chooses: 1 to 64 bytes
+// of printable ASCII, to be used again for the same event only, by the same
+// user on whatever device or client.
+func (r *Room) SendAs(ctx context.Context, cid string, kind im.Kind, body any) (Receipt, error) {
+	raw, err := encode(body)
+	if err != nil {
+		return Receipt{Status: StatusRefused, CID: cid}, err
+	}
+	return r.c.doOnce(ctx, r, wire.Request{Op: wire.OpSend, Room: r.name, Kind: string(kind), CID: cid, Body: raw})
+}
+
+// Call asks for an operation that the host has registered, for example
+// "gift.send". room is the room that it is about, or "". The rules are those
+// of [Room.Send]: it is sent under a cid of its own, and again if need be.
+func (c *Client) Call(ctx context.Context, op, room string, body any) (Receipt, error) {
+	return c.CallAs(ctx, c.newCID(), op, room, body)
+}
+
+// CallAs is [Client.Call] under a cid that the application chooses; see [Room.SendAs].
+func (c *Client) CallAs(ctx context.Context, cid, op, room string, body any) (Receipt, error) {
+	raw, err := encode(body)
+	if err != nil {
+		return Receipt{Status: StatusRefused, CID: cid}, err
+	}
+	c.mu.Lock()
+	r := c.rooms[room]
+	c.mu.Unlock()
+	return c.doOnce(ctx, r, wire.Request{Op: op, Room: room, CID: cid, Body: raw})
+}
+
+// encode is json.Marshal, but for nil, which is no body at all.
+func encode(body any) (json.RawMessage, error) {
+	if body == nil {
+		return nil, nil
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("client: encode the body: %w", err)
+	}
+	return raw, nil
+}
+
+// stateChange is the body of "state.set".
+type stateChange struct {
+	Key    string          `json:"key"`
+	Value  json.RawMessage `json:"value,omitempty"`
+	Delete bool            `json:"delete,omitempty"`
+	If     *uint64         `json:"if,omitempty"`
+}
+
+// SetOption is a condition of [Room.Set] and [Room.Delete].
+type SetOption func(*stateChange)
+
+// IfVersion lets a change take effect only if the key has this version, as
+// [Room.Get] returned it; 0 means that the key must not exist. Otherwise the
+// change is refused with im.CodeConflict.
+func IfVersion(version uint64) SetOption {
+	return func(s *stateChange) { s.If = &version }
+}
+
+// Set sets a key of the room's state to anything that encodes to JSON, and
+// returns the version that it then has. It is sent as [Room.Send] sends. The
+// change shows in [Room.Get] when its event has come, which may be later.
+func (r *Room) Set(ctx context.Context, key string, value any, opts ...SetOption) (version uint64, err error) {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return 0, fmt.Errorf("client: encode the value of %q: %w", key, err)
+	}
+	return r.change(ctx, stateChange{Key: key, Value: raw}, opts)
+}
+
+// Delete removes a key of the room's state. It is otherwise like [Room.Set].
+func (r *Room) Delete(ctx context.Context, key string, opts ...SetOption) error {
+	_, err := r.change(ctx, stateChange{Key: key, Delete: true}, opts)
+	return err
+}
+
+func (r *Room) change(ctx context.Context, s stateChange, opts []SetOption) (uint64, error) {
+	for _, o := range opts {
+		o(&s)
+	}
+	raw, err := json.Marshal(&s)
+	if err != nil {
+		return 0, fmt.Errorf("client: encode the change of %q: %w", s.Key, err)
+	}
+	receipt, err := r.c.doOnce(ctx, r, wire.Request{Op: wire.OpStateSet, Room: r.name, CID: r.c.newCID(), Body: raw})
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Version uint64 `json:"version"`
+	}
+	if len(receipt.Body) > 0 {
+		if err := json.Unmarshal(receipt.Body, &answer); err != nil {
+			return 0, fmt.Errorf("client: the version of %q: %w", s.Key, err)
+		}
+	}
+	return answer.Version, nil
+}
+
+// HistoryOptions say which page of a room's log to return. The zero value is
+// the oldest page that is kept.
+type HistoryOptions struct {
+	// After and Before bound the page, both exclusive. Zero means no bound.
+	After, Before im.Position
+	// Max is how many events there may be. Defaults to what the server likes; up to 500.
+	Max int
+	// Newest asks for the newest events within the bounds in place of the oldest.
+	Newest bool
+}
+
+// Page is a page of a room's log.
+type Page struct {
+	// Events are in order, the oldest first.
+	Events []*im.Event
+	// More says that there is more in the direction of the request: after the
+	// last event, or with Newest before the first.
+	More bool
+	// Missed is how many volatile events of the page are not kept any more.
+	Missed int
+}
+
+// History returns a page of the room's log. It does not touch the updates.
+// opts may be nil.
+func (r *Room) History(ctx context.Context, opts *HistoryOptions) (Page, error) {
+	req := wire.Request{Op: wire.OpHistory, Room: r.name}
+	if opts != nil {
+		req.Max, req.Newest = opts.Max, opts.Newest
+		req.After, req.Before = bound(opts.After), bound(opts.Before)
+	}
+	a, err := r.c.do(ctx, &call{req: req, room: r, keep: true})
+	if err != nil {
+		return Page{}, err
+	}
+	page := Page{More: a.msg.More, Missed: a.msg.Missed}
+	for i := range a.msg.Events {
+		page.Events = append(page.Events, event(a.msg.Epoch, &a.msg.Events[i]))
+	}
+	return page, nil
+}
+
+func bound(p im.Position) *wire.Position {
+	if p.IsZero() {
+		return nil
+	}
+	w := wire.Position(p)
+	return &w
+}
+
+// SetTier changes which events are delivered, from now on and after reconnects.
+func (r *Room) SetTier(ctx context.Context, tier Tier) error {
+	c := r.c
+	c.mu.Lock()
+	err, in := r.err, r.in
+	r.tier = tier
+	req := wire.Request{Op: wire.OpJoin, Room: r.name, Tier: string(tier), Since: bound(r.view.pos)}
+	c.mu.Unlock()
+	if err != nil || !in {
+		return err
+	}
+	_, err = c.do(ctx, &call{req: req, room: r})
+	if errors.Is(err, ErrConnLost) {
+		return nil // the next connection joins with the new tier
+	}
+	return err
+}
+
+// Leave ends the membership: the others see the client leave, and no update
+// comes any more. The room is over at once, whatever is returned; an error, of
+// ctx for example, means only that the server may notice it later.
+func (r *Room) Leave(ctx context.Context) error {
+	c := r.c
+	c.mu.Lock()
+	in := r.in || r.joining != nil
+	c.drop(r, ErrLeft)
+	c.mu.Unlock()
+	if !in {
+		return nil
+	}
+	_, err := c.do(ctx, &call{req: wire.Request{Op: wire.OpLeave, Room: r.name}})
+	if errors.Is(err, ErrConnLost) || errors.Is(err, &im.Error{Code: im.CodeNotJoined}) {
+		return nil
+	}
+	return err
+}
+
+// Ping measures how long the way to the server and back takes, and returns the
+// server's clock, in milliseconds' precision.
+func (c *Client) Ping(ctx context.Context) (rtt time.Duration, server time.Time, err error) {
+	a, err := c.do(ctx, &call{req: wire.Request{Op: wire.OpPing}})
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	return time.Since(a.sent), time.UnixMilli(a.msg.At), nil
+}
+
+// Refresh calls Options.Token and hands its token to the server, so that the
+// connection outlives the old one. Without it, the connection ends when the token
+// does, and the client connects again with a new one.
+func (c *Client) Refresh(ctx context.Context) error {
+	if c.opt.Token == nil {
+		return errors.New("client: Refresh needs Options.Token")
+	}
+	token, err := c.opt.Token(ctx)
+	if err != nil {
+		return fmt.Errorf("client: get a token: %w", err)
+	}
+	_, err = c.do(ctx, &call{req: wire.Request{Op: wire.OpRefresh, Token: token}})
+	return err
+}

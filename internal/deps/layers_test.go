@@ -1,0 +1,206 @@
+package deps
+
+import (
+	"cmp"
+	"path"
+	"strings"
+	"testing"
+)
+
+// layer is how high a package stands; imports only go down.
+type layer int
+
+const (
+	unknown   layer = iota
+	internals       // L1: internal/..., and web/, which holds files only
+	transport       // L2: the seam and its three implementations
+	core            // L3: package im
+	feature         // L4: packages on the public API of im
+	kit             // L4 too, but built from the same parts as the core: a client and a test kit speak its wire format
+	nested          // L5: adapters, which are modules of their own
+	show            // L5 too: examples, benchmarks and tools, which nobody imports
+)
+
+// layers places each directory of the repository by its first element.
+var layers = map[string]layer{
+	".":         core,
+	"internal":  internals,
+	"web":       internals,
+	"transport": transport,
+
+	"gift":      feature,
+	"classroom": feature,
+	"assistant": feature,
+	"ledger":    feature,
+	"storage":   feature, // storage/filelog; the other adapters are nested modules
+	"client":    kit,
+	"imtest":    kit,
+
+	"audit":    nested,
+	"auth":     nested,
+	"metrics":  nested,
+	"moderate": nested,
+	"bench":    show,
+	"examples": show,
+	"tools":    show,
+}
+
+// testKits are linked by tests only, those of a host or an adapter, so that they may import testModules.
+var testKits = []string{"imtest", "transport/transporttest"}
+
+func testKit(dir string) bool { return owner(dir, testKits) != "" }
+
+// place is where a package stands.
+type place struct {
+	dir   string // relative to the repository, "." for package im
+	layer layer
+}
+
+// placeOf puts a directory into its layer. module is the directory of its module.
+func placeOf(dir, module string) place {
+	first, _, _ := strings.Cut(dir, "/")
+	if l := layers[first]; module == "." || l == show {
+		return place{dir, l}
+	}
+	return place{dir, nested}
+}
+
+// objection says why from must not import to, or "".
+func objection(from, to place) string {
+	switch {
+	case from.layer == unknown || to.layer == unknown:
+		return "one of them is in no layer: give its first directory a line in layers, internal/deps/layers_test.go"
+	case private(to.dir) && !within(from.dir, ownerOf(to.dir)):
+		return "that is the inside of " + ownerOf(to.dir) + ": use its public API, and mend that where it falls short"
+	case testKit(to.dir) && !testKit(from.dir) && from.layer != show:
+		return "a test kit is for tests: a program that links it links package testing and the modules for tests"
+	case within(to.dir, from.dir) && from.layer != core:
+		return "" // one's own parts
+	}
+	switch from.layer {
+	case internals:
+		if to.layer != internals && to.dir != "transport" { // the seam is interfaces alone, and imports nothing
+			return "internal packages know nothing of what is built on them: pass it in as a parameter or a small interface"
+		}
+	case transport:
+		if to.layer > transport {
+			return "a transport knows sessions by the seam, package transport, and never by what is above it"
+		}
+		if to.layer == transport && to.dir != "transport" {
+			return "transports do not know each other: what they share belongs in package transport or in internal"
+		}
+	case core:
+		if to.layer > core {
+			return "package im works without its feature packages: they use its API, it never uses theirs"
+		}
+	case feature, kit:
+		if to.layer > kit {
+			return "the root module cannot depend on a nested one"
+		}
+		if to.layer < core && from.layer == feature {
+			return "a feature package proves the public API: where that lacks something, add it to package im"
+		}
+	case nested:
+		if within(to.dir, "internal") {
+			return "a nested module has its own version: it breaks when the inside of another version changes, so it uses the public API"
+		}
+	}
+	return ""
+}
+
+// private tells whether the directory belongs to one package's own internal directory.
+func private(dir string) bool {
+	return strings.Contains(dir+"/", "/internal/")
+}
+
+// ownerOf is the directory that the internal directory belongs to.
+func ownerOf(dir string) string {
+	before, _, _ := strings.Cut(dir+"/", "/internal/")
+	return before
+}
+
+func TestImportsGoDown(t *testing.T) {
+	sources := readSources(t)
+	modules := moduleDirs(t)
+	offenders := map[string]string{}
+	for _, s := range sources {
+		if s.test() {
+			continue // a test may drive the whole from a part: cycles are not possible, and nobody links it
+		}
+		from := placeOf(s.dir, s.module)
+		if from.layer == unknown {
+			offenders[s.path] = "is in no layer: give its first directory a line in layers, internal/deps/layers_test.go"
+		}
+		for _, imported := range s.imports() {
+			if !within(imported, rootModule) {
+				continue
+			}
+			dir := path.Clean(strings.TrimPrefix(strings.TrimPrefix(imported, rootModule), "/"))
+			if why := objection(from, placeOf(dir, moduleOf(dir, modules))); why != "" {
+				offenders[s.path+" imports "+imported] = why
+			}
+		}
+	}
+	exceptions{}.check(t, offenders)
+}
+
+func TestObjection(t *testing.T) {
+	tests := []struct {
+		from, fromModule string
+		to, toModule     string
+		want             string // part of the objection
+	}{
+		{from: "internal/wire", to: "internal/ws"},
+		{from: "internal/wire", to: ".", want: "pass it in"},
+		{from: "internal/wire", to: "transport"},
+		{from: "internal/wire", to: "gift", want: "pass it in"},
+		{from: "web", to: ".", want: "pass it in"},
+
+		{from: "transport", to: "internal/ws"},
+		{from: "transport", to: "transport/sse"},
+		{from: "transport/pipe", to: "transport/transporttest", want: "a test kit"},
+		{from: "transport/sse", to: "transport"},
+		{from: "transport/sse", to: "transport/sse/frame"},
+		{from: "transport/sse", to: "transport/websocket", want: "do not know each other"},
+		{from: "transport/sse", to: ".", want: "by the seam"},
+		{from: "transport/sse", to: "gift", want: "by the seam"},
+
+		{from: ".", to: "internal/fanout"},
+		{from: ".", to: "transport/websocket"},
+		{from: ".", to: "web"},
+		{from: ".", to: "gift", want: "it never uses theirs"},
+		{from: ".", to: "client", want: "it never uses theirs"},
+		{from: ".", to: "imtest/logtest", want: "a test kit"},
+		{from: ".", to: "examples/liveroom", want: "it never uses theirs"},
+
+		{from: "gift", to: "."},
+		{from: "gift", to: "ledger"},
+		{from: "gift", to: "gift/internal/price"},
+		{from: "gift", to: "ledger/internal/book", want: "inside of ledger"},
+		{from: "gift", to: "internal/wire", want: "add it to package im"},
+		{from: "gift", to: "metrics/prom", toModule: "metrics/prom", want: "cannot depend on a nested one"},
+		{from: "storage/filelog", to: "."},
+		{from: "client", to: "internal/wire"},
+		{from: "imtest", to: "transport"},
+		{from: "imtest", to: "examples/liveroom", want: "cannot depend on a nested one"},
+
+		{from: "storage/natslog", fromModule: "storage/natslog", to: "."},
+		{from: "storage/natslog", fromModule: "storage/natslog", to: "imtest/logtest", want: "a test kit"},
+		{from: "storage/natslog", fromModule: "storage/natslog", to: "internal/wire", want: "its own version"},
+		{from: "bench", fromModule: "bench", to: "internal/ws"},
+		{from: "examples/liveroom", to: "internal/replay"},
+
+		{from: "newthing", to: ".", want: "no layer"},
+		{from: ".", to: "newthing", want: "no layer"},
+	}
+	for _, test := range tests {
+		t.Run(test.from+" to "+test.to, func(t *testing.T) {
+			from := placeOf(test.from, cmp.Or(test.fromModule, "."))
+			to := placeOf(test.to, cmp.Or(test.toModule, "."))
+			got := objection(from, to)
+			if test.want == "" && got != "" || !strings.Contains(got, test.want) {
+				t.Errorf("objection = %q, want %q", got, test.want)
+			}
+		})
+	}
+}

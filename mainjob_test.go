@@ -1,0 +1,151 @@
+package im_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liveim/im"
+	"github.com/liveim/im/client"
+	"github.com/liveim/im/imtest"
+	"github.com/liveim/im/internal/replay"
+)
+
+// recording returns danmaku-b, or what the generator makes where it is absent.
+func recording(t *testing.T) []replay.Item {
+	t.Helper()
+	files, err := replay.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.Contains(f, "danmaku-b") {
+			items, err := replay.ReadFile(f, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return items
+		}
+	}
+	return replay.Generate(replay.Profile{Seed: 1, Duration: 500 * time.Second, Rate: 2.7})
+}
+
+// The main job: a recording at 20 times its speed, sent through 50 sessions and
+// watched by 500 viewers over real sockets. Everybody who kept up has the same
+// sequence, which is the one in the log.
+func TestMainJobEverybodySeesTheSame(t *testing.T) {
+	const senders, viewers, speed = 50, 500, 20
+	items := recording(t)
+	log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepVolatile: 2 * len(items)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub, url := serve(t, imtest.BearerUser, &im.Options{Log: log, Limits: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}}, nil, nil)
+	crowd := watch(t, url, "42", viewers)
+	crowd.run()
+
+	bots := make([]*botSender, senders)
+	for i := range bots {
+		bots[i] = newBotSender(t, url, fmt.Sprintf("sender-%d", i))
+	}
+	start := time.Now()
+	err = replay.Play(t.Context(), items, start, speed, func(it replay.Item) {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(it.User))
+		bots[h.Sum32()%senders].offer(it)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bots {
+		b.finish()
+	}
+	took := time.Since(start)
+	if _, err := hub.Room("42").Send(t.Context(), im.Notice, "end"); err != nil {
+		t.Fatal(err)
+	}
+	crowd.done.Wait()
+
+	page, err := hub.Room("42").History(t.Context(), im.Range{Max: 2 * len(items)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Events) != len(items)+1 {
+		t.Fatalf("the log has %d events, want %d and the end", len(page.Events), len(items))
+	}
+	h := sha256.New()
+	for _, e := range page.Events {
+		fmt.Fprintln(h, e.Pos.Seq, e.ID, string(e.Kind), string(e.Body))
+	}
+	var want [32]byte
+	h.Sum(want[:0])
+	keptUp := 0
+	for i, w := range crowd.viewers {
+		switch {
+		case !w.finished:
+			t.Errorf("viewer %d did not reach the end", i)
+		case w.gaps+w.resets == 0:
+			keptUp++
+			if w.sum != want {
+				t.Errorf("viewer %d kept up and has another sequence: %d events", i, w.events)
+			}
+		}
+	}
+	stats := hub.Stats()
+	t.Logf("%d danmaku in %v to %d viewers, %d of whom kept up; %d sends for %d deliveries",
+		len(items), took.Round(time.Millisecond), viewers, keptUp, stats.Sends, (len(items)+1)*viewers)
+	if keptUp < viewers*95/100 {
+		t.Errorf("only %d of %d viewers kept up", keptUp, viewers)
+	}
+}
+
+// botSender sends what it is offered through one real session, in order.
+type botSender struct {
+	t     *testing.T
+	c     *client.Client
+	room  *client.Room
+	queue chan replay.Item
+	done  sync.WaitGroup
+}
+
+func newBotSender(t *testing.T, url, user string) *botSender {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := client.Dial(ctx, url, &client.Options{Header: http.Header{"Authorization": {"Bearer " + user}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	room, err := c.Join(ctx, "42", &client.JoinOptions{NoUpdates: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &botSender{t: t, c: c, room: room, queue: make(chan replay.Item, 10_000)}
+	b.done.Go(b.run)
+	return b
+}
+
+func (b *botSender) offer(it replay.Item) { b.queue <- it }
+
+func (b *botSender) finish() {
+	close(b.queue)
+	b.done.Wait()
+}
+
+func (b *botSender) run() {
+	for it := range b.queue {
+		ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+		r, err := b.room.Send(ctx, im.Danmaku, map[string]any{"text": it.Text, "mode": it.Mode, "color": it.Color})
+		cancel()
+		if err != nil || r.Status != client.StatusOK {
+			b.t.Errorf("send %q: %+v, %v", it.Text, r, err)
+		}
+	}
+}
