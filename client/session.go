@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"time"
+
+	"github.com/liveim/im/internal/wire"
 )
 
 // session is the client's side of one connection: what is to be sent, and when

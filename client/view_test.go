@@ -57,7 +57,7 @@ func TestDecode(t *testing.T) {
 		}
 	}
 	m, err := decode([]byte(` [{"op":"ack","id":7},{"op":"direct","event":"d"},{"op":"events"}]`))
-	if err != nil || len(m) != 3 || m[0].ID != 7 || m[1].eventID != "d" || m[2].ID != 0 {
+	if err != nil || len(m) != 3 || m[0].ID != 7 || m[1].Event != "d" || m[2].ID != 0 {
 		t.Errorf("%+v, %v", m, err)
 	}
 }
