@@ -54,22 +54,50 @@ func (c *core) store(ctx context.Context, e *Event) (*Event, error) {
 	}
 }
 
-// read is Log.Read without what viewers do not see.
+// read is Log.Read without what viewers do not see. It fills the page from
+// further events if there are such.
 func (c *core) read(ctx context.Context, r Range) (Page, error) {
-	page, err := c.hub.opts.Log.Read(ctx, c.id, r)
-	if err != nil {
-		return Page{}, err
+	want := r.Max
+	if want <= 0 {
+		want = DefaultPage
 	}
+	var all Page
+	for {
+		r.Max = want - len(all.Events)
+		page, err := c.hub.opts.Log.Read(ctx, c.id, r)
+		if err != nil {
+			return Page{}, err
+		}
+		shown := c.visible(page.Events)
+		all.More = page.More
+		if r.Newest {
+			all.Events = append(shown, all.Events...)
+		} else {
+			all.Events = append(all.Events, shown...)
+			all.Missed += page.Missed
+		}
+		if !page.More || len(all.Events) >= want || len(page.Events) == 0 {
+			return all, nil
+		}
+		if r.Newest {
+			r.Before = page.Events[0].Pos
+		} else {
+			r.After = page.Events[len(page.Events)-1].Pos
+		}
+	}
+}
+
+// visible returns the events that viewers see.
+func (c *core) visible(events []*Event) []*Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	shown := make([]*Event, 0, len(page.Events))
-	for _, e := range page.Events {
+	shown := make([]*Event, 0, len(events))
+	for _, e := range events {
 		if !c.fold.hides(e) {
 			shown = append(shown, e)
 		}
 	}
-	page.Events = shown
-	return page, nil
+	return shown
 }
 
 // eventID forms the id of what a user sends under a client id, so that a retry

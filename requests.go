@@ -134,10 +134,14 @@ func (s *Session) identify(req *wire.Request) error {
 
 func (s *Session) welcome(id uint64) {
 	u := s.User()
+	var expires int64
+	if !u.Expires.IsZero() {
+		expires = max(1, u.Expires.Sub(s.hub.opts.Now()).Milliseconds())
+	}
 	s.reply(&wire.Message{
 		Op: wire.OpWelcome, ID: id, SID: s.id, Protocol: wire.Version,
 		User:      &wire.User{ID: u.ID, Name: u.Name, Roles: u.Roles},
-		Heartbeat: s.hub.opts.Timeouts.Heartbeat.Milliseconds(),
+		Heartbeat: s.hub.opts.Timeouts.Heartbeat.Milliseconds(), Expires: expires,
 	})
 }
 

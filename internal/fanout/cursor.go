@@ -73,7 +73,7 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 	if !ok {
 		return false
 	}
-	conn, missed := c.outlet.conn, 0
+	conn, missed, at := c.outlet.conn, 0, c.seq
 	for i, b := range batches {
 		number, tier := c.next+uint64(i), c.tier
 		if tier == TierFull && b.at.Before(oldest) {
@@ -85,17 +85,17 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 		frame := b.frame(conn.Shared(), tier)
 		if missed > 0 && (frame != nil || i == len(batches)-1) {
 			seg := segment{cursor: c, next: number, counted: number + 1, missed: missed, seq: b.prev[TierFull]}
-			gap := wire.AppendGap(nil, b.room, missed, b.prev[TierFull])
 			if frame == nil {
 				seg.next, seg.seq = number+1, b.to
-				gap = wire.AppendGap(gap[:0], b.room, missed, b.to)
 			}
-			s.add(conn.Private().Append(nil, gap), seg)
-			missed = 0
+			seg.seq = max(seg.seq, at)
+			s.add(conn.Private().Append(nil, wire.AppendGap(nil, b.room, at, missed, seg.seq)), seg)
+			missed, at = 0, seg.seq
 		}
 		seg := segment{cursor: c, next: number + 1}
 		if frame != nil {
 			seg.seq = b.to
+			at = max(at, b.to)
 		}
 		s.add(frame, seg)
 		if budget -= len(frame); budget <= 0 && i < len(batches)-1 {

@@ -41,11 +41,14 @@ func AppendEvents(dst []byte, room string, prev, to uint64, events [][]byte) []b
 	return append(appendList(dst, events), '}')
 }
 
-// AppendGap appends a "gap" message.
-func AppendGap(dst []byte, room string, missed int, to uint64) []byte {
+// AppendGap appends a "gap" message: between prev, where the client is, and to,
+// missed volatile events were left out and nothing else.
+func AppendGap(dst []byte, room string, prev uint64, missed int, to uint64) []byte {
 	dst = appendHead(dst, OpGap, 0, room)
 	dst = append(dst, `,"missed":`...)
 	dst = strconv.AppendInt(dst, int64(missed), 10)
+	dst = append(dst, `,"prev":`...)
+	dst = strconv.AppendUint(dst, prev, 10)
 	dst = append(dst, `,"to":`...)
 	return append(strconv.AppendUint(dst, to, 10), '}')
 }

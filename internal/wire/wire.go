@@ -70,6 +70,7 @@ type Message struct {
 	User      *User           `json:"user,omitempty"`
 	Heartbeat int64           `json:"heartbeat_ms,omitempty"`
 	Protocol  int             `json:"protocol,omitempty"`
+	Expires   int64           `json:"expires_ms,omitempty"`
 	Epoch     string          `json:"epoch,omitempty"`
 	Seq       uint64          `json:"seq,omitempty"`
 	Prev      uint64          `json:"prev,omitempty"`
