@@ -14,20 +14,25 @@ import (
 //
 // A Log is used from many goroutines at once, for many rooms. Rooms need no
 // creation: a room that nobody wrote to is empty. Names of rooms and IDs of
-// events may hold every byte, separators, wildcards and NUL included; two
-// different names never meet.
+// events are not empty, may hold every byte, separators, wildcards and NUL
+// included, and a Log takes at least 128 bytes of them; two different names never
+// meet. IDs are per room: the same ID in two rooms is two events.
 //
 // Within (room, epoch) positions rise strictly, need not be contiguous, and
 // never name two events, not even after a crash. An epoch is 1 to 64 characters
 // of A-Z, a-z, 0-9, '_' and '-'. Losing stored events means a new epoch.
+// The epoch of a room that has no events may change at any time.
+//
+// What was stored comes back byte for byte, times at least to the millisecond.
 //
 // Slices and events that are passed in belong to the caller: a Log neither
 // keeps nor changes them, but it may keep what is immutable, the strings and the
 // bytes of Body. Slices and events that are handed out are never changed again
-// by the Log and must not be changed by the receiver; they may be shared.
+// by the Log and must not be changed by the receiver; they may be shared. The one
+// exception is the slice given to deliver, which is valid during the call only.
 //
 // Every method returns promptly with an error that wraps ctx.Err() when ctx
-// ends. Errors that are not named here mean that the log cannot do it now:
+// ends, or if it has ended already. Errors that are not named here mean that the log cannot do it now:
 // callers may try again.
 //
 // The package imtest/logtest is this contract as a test suite. Run it against
@@ -36,7 +41,9 @@ type Log interface {
 	// Append stores events in the given order, which is also the order of their
 	// positions, and returns one result per event. An event has its place when
 	// it is stored to the standard of its class, no earlier: Append returns
-	// after that, and Follow delivers after that.
+	// after that, and Follow delivers after that. When Append has returned, Read
+	// and Head of the same Log include the event. A call may hold any number of
+	// events; a Log splits it if it must.
 	//
 	// Append is idempotent by event ID within the log's window (at least as long
 	// as the event itself is kept): an ID that is there already is not stored
@@ -58,11 +65,14 @@ type Log interface {
 	// It returns an error that wraps [ErrGap] when r.After or r.Before is set and is
 	// not of the current epoch, when r.After lies after the head, or when a
 	// critical, normal or merged event after r.After is no longer kept. Volatile
-	// events that are gone are no gap: Page.Missed counts them.
+	// events that are gone are no gap: Page.Missed counts them. Before and Newest do
+	// not change what is a gap; Before may lie after the head. A range that holds no
+	// place, Before at or below After, is an empty page.
 	Read(ctx context.Context, room string, r Range) (Page, error)
 
-	// Head returns the position of the newest stored event. For an empty room it
-	// is the current epoch with Seq 0.
+	// Head returns the position of the newest event stored in this epoch, even if
+	// it is no longer kept. For a room that has none it is the current epoch with
+	// Seq 0, which is good for Read and Follow like any other.
 	Head(ctx context.Context, room string) (Position, error)
 
 	// Follow has deliver called with every event of a room that is stored after
@@ -72,14 +82,18 @@ type Log interface {
 	// per room unless the engine needs one.
 	//
 	// deliver is called by one goroutine at a time, which may be the one that
-	// appends, before or after Append returns. It must not block, must not call the
-	// Log and must not keep the slice. When following cannot go on, because the
+	// appends, before or after Append returns, and may run inside any call of Append
+	// or Follow: do not hold a lock that deliver takes while calling them. It must
+	// not block, must not call the Log and must not keep the slice; it may keep the
+	// events. A deliver that panics ends its following as an error does. When following cannot go on, because the
 	// engine is lost, events were trimmed before they were delivered, or the epoch
 	// changed, deliver is called a last time with no events and an error (ErrGap for
 	// the last two). Short outages the Log bridges itself.
 	//
-	// stop ends it: after stop returns deliver is not called again. It may be
-	// called more than once, but not from deliver.
+	// stop ends it: after stop returns deliver is not called again, since stop waits
+	// for a call that is running. It may be called more than once, also after the
+	// following has ended by itself, but not from deliver and not under a lock that
+	// deliver takes.
 	Follow(ctx context.Context, room string, after Position, deliver func(events []*Event, err error)) (stop func(), err error)
 }
 
@@ -120,7 +134,7 @@ type Range struct {
 	After Position
 	// Before excludes events from this position on. Zero: to the newest.
 	Before Position
-	// Max bounds the page. Zero means DefaultPage.
+	// Max bounds the page. Zero or less means DefaultPage.
 	Max int
 	// Newest takes the newest Max events of the range instead of the oldest.
 	// The order within the page rises all the same, and a page that does not
@@ -135,7 +149,9 @@ const DefaultPage = 100
 type Page struct {
 	Events []*Event
 	// Missed is how many volatile events between After and the end of the page
-	// are no longer kept, at least. It is 0 if After is zero or Newest is set.
+	// are no longer kept: 0 only if there are none, and never more than there are. The
+	// end is that of the range, or the last event of the page if More is set. It is
+	// 0 if After is zero or Newest is set.
 	Missed int
 	// More reports that the range holds further events beyond the page: newer
 	// ones, or older ones if Newest is set.
@@ -172,10 +188,11 @@ type DurableLog interface {
 // than the retention is lost.
 type SnapshotLog interface {
 	Log
-	// SaveSnapshot replaces the snapshot of a room if s.Pos is newer, or of
-	// another epoch, than the one kept. The newer one wins whatever the order of
-	// calls. The log must keep critical events after the snapshot's position at
-	// least as long as its retention says.
+	// SaveSnapshot replaces the snapshot of a room if s.Pos is newer than the one
+	// kept; the newer one wins whatever the order of calls. A snapshot whose epoch is
+	// not the room's current one is ignored without an error. Data belongs to the
+	// caller after the call. The log must keep critical events after the snapshot's
+	// position at least as long as its retention says.
 	SaveSnapshot(ctx context.Context, room string, s Snapshot) error
 	// LoadSnapshot returns the newest snapshot, or ok false if there is none or
 	// if it is of an epoch that is gone.
@@ -193,6 +210,7 @@ type Snapshot struct {
 // that by itself.
 type TrimLog interface {
 	Log
+	// Trim drops what is too old at now, which is of the clock that stamps Event.At.
 	Trim(ctx context.Context, now time.Time) error
 }
 

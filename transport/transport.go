@@ -30,8 +30,9 @@ type Format interface {
 // Conn is one open connection to a client, as the hub sees it. The transport
 // makes it; the hub owns it from [Conn.Start] on.
 //
-// TrySend and Finish are called by one goroutine at a time; the other methods
-// from any.
+// TrySend and Finish are called by one goroutine at a time, after Start; the
+// other methods from any, at any time. A Conn that is aborted before Start is
+// closed and needs no Start; if Start follows, Session.Closed follows it.
 type Conn interface {
 	// Start begins to read from the peer and to call s. It returns at once and is
 	// called once. Before Start no method of a session is called.
@@ -51,7 +52,8 @@ type Conn interface {
 	// A short count with a nil error means that the connection is full: the Conn
 	// then calls Session.Writable once, as soon as there is room again, and
 	// TrySend is not called before. Writable may run before TrySend has returned.
-	// An error means that the connection is dead; Session.Closed follows.
+	// An error means that the connection is dead; Session.Closed follows. Writable
+	// is not owed any more after Finish, Abort or an error.
 	TrySend(bufs [][]byte) (n int, err error)
 
 	// Heartbeat returns wire bytes that make a living peer answer, so that
@@ -59,12 +61,13 @@ type Conn interface {
 	Heartbeat() []byte
 
 	// Farewell returns wire bytes that end the stream in the transport's own
-	// way, for example a close frame, or nil. code is a WebSocket close code.
+	// way, for example a close frame, or nil. code is a WebSocket close code; one
+	// that Session.Fail has passed is always allowed.
 	Farewell(code int, reason string) []byte
 
 	// Finish ends the connection in order after the last bytes were taken by
-	// TrySend: it lets them reach the peer, waits a short time for the peer to close, then
-	// closes. It does not block. No TrySend follows.
+	// TrySend: it lets them reach the peer, waits a short time for the peer to
+	// close, then closes. It does not block. No TrySend follows.
 	Finish()
 
 	// Abort closes the connection now. It may be called more than once, and
@@ -73,6 +76,7 @@ type Conn interface {
 
 	// Overdue reports whether the peer has broken a time limit of the transport,
 	// for example by never completing a message. The hub asks about once a second.
+	// now has to carry a monotonic reading, as that of time.Now does.
 	Overdue(now time.Time) bool
 }
 
@@ -80,10 +84,17 @@ type Conn interface {
 //
 // Receive, Alive, Control and Fail are called by one goroutine at a time, the
 // one that reads. They may block while the hub works on a message, which is the
-// back-pressure: a transport does not read on before Receive has returned.
+// back-pressure: a transport does not read on before Receive has returned. The
+// transport holds no lock while it calls them. They may call the Conn, but must
+// not wait for Closed. After Finish the transport stops to call them.
+//
+// A method that panics, or ends its goroutine, ends the connection and not the
+// process: Closed says what happened.
 type Session interface {
 	// Receive takes one message of the peer. It does not keep msg. An error means
-	// that the session is over and the transport should stop to read.
+	// that the session is over: the transport discards further input and calls
+	// nothing but Writable and Closed, until the hub ends the Conn with Finish or
+	// Abort.
 	Receive(msg []byte) error
 
 	// Alive notes that the peer answered a heartbeat. Receive implies it.
@@ -91,7 +102,7 @@ type Session interface {
 
 	// Control asks to send wire bytes that the transport owes the peer by its own
 	// protocol, such as a pong. At most one is kept: a newer one replaces one that
-	// was not yet sent.
+	// was not yet sent. wire is the session's from now on.
 	Control(wire []byte)
 
 	// Fail says that the peer has broken the transport's protocol, or has closed
@@ -99,11 +110,13 @@ type Session interface {
 	// transport calls nothing but Writable and Closed afterwards.
 	Fail(code int, reason string)
 
-	// Writable says that the connection has room again after a short TrySend.
+	// Writable says that the connection has room again after a short TrySend. It
+	// may call TrySend, and may run at the same time as the methods of the reader.
 	Writable()
 
-	// Closed says that the connection is gone, and why: nil or io.EOF if the peer
-	// closed it. It is called exactly once, last, and after every goroutine of the Conn
-	// has stopped to use the session.
+	// Closed says that the connection is gone, and why: nil if it ended in order,
+	// io.EOF if the peer hung up, and after Abort, unless something else came
+	// first, an error that wraps net.ErrClosed. It is called exactly once, last,
+	// and after every goroutine of the Conn has stopped to use the session.
 	Closed(err error)
 }

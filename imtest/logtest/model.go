@@ -81,14 +81,18 @@ func (m *model) find(id string) int {
 }
 
 func (m *model) append(rt *rapid.T) {
-	events := make([]*im.Event, rapid.IntRange(1, 6).Draw(rt, "events"))
+	events := make([]*im.Event, rapid.IntRange(1, 12).Draw(rt, "events"))
+	classes := allClasses
+	if rapid.Bool().Draw(rt, "flood") { // which drops volatile events and no others
+		classes = []im.Class{im.Volatile}
+	}
 	for i := range events {
 		id := fmt.Sprint("id-", m.serial)
 		if m.serial > 0 && rapid.IntRange(0, 2).Draw(rt, "again") == 0 {
 			id = fmt.Sprint("id-", rapid.IntRange(max(0, m.serial-25), m.serial-1).Draw(rt, "id"))
 		}
 		m.serial++
-		class := rapid.SampledFrom(allClasses).Draw(rt, "class")
+		class := rapid.SampledFrom(classes).Draw(rt, "class")
 		if class == im.Volatile && m.volatile == noLimit && len(m.stored) > 90 {
 			class = im.Merged // the log need not keep more volatile events
 		}

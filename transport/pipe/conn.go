@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,6 +54,9 @@ func (o *Options) withDefaults() Options {
 
 // errAborted is what both sides get after Abort. It wraps [net.ErrClosed].
 var errAborted = fmt.Errorf("pipe: aborted by the hub: %w", net.ErrClosed)
+
+// errExited is the cause when host code ended a goroutine within the session.
+var errExited = errors.New("pipe: the session called runtime.Goexit; return from its methods instead")
 
 // Conn is the hub's side of a pipe, a [transport.Conn]. Its methods may be called
 // from any goroutine, save that TrySend and Finish are called by one at a time.
@@ -147,8 +151,9 @@ func (c *Conn) TrySend(bufs [][]byte) (int, error) {
 	return n, nil
 }
 
+// sendError returns why nothing can be sent any more. mu is held.
 func (c *Conn) sendError() error {
-	if c.cause == nil || c.cause == io.EOF {
+	if c.cause == nil || errors.Is(c.cause, io.EOF) {
 		return fmt.Errorf("pipe: send after the end: %w", net.ErrClosed)
 	}
 	return c.cause
@@ -224,7 +229,7 @@ func (c *Conn) use(f func(transport.Session)) (ok bool) {
 		if v := recover(); v != nil {
 			c.end(fmt.Errorf("pipe: panic in the session: %v\n%s", v, debug.Stack()))
 		} else if !ok {
-			c.end(fmt.Errorf("pipe: the session called runtime.Goexit; return from its methods instead"))
+			c.end(errExited)
 		}
 	}()
 	f(s)

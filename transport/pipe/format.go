@@ -43,9 +43,8 @@ func parseFarewell(line []byte) *CloseError {
 		return nil
 	}
 	number, reason, _ := strings.Cut(string(rest), " ")
-	code, err := strconv.Atoi(number)
-	if err != nil {
-		return nil
+	if code, err := strconv.Atoi(number); err == nil {
+		return &CloseError{code, reason}
 	}
-	return &CloseError{code, reason}
+	return nil
 }

@@ -3,6 +3,7 @@ package transporttest
 import (
 	"errors"
 	"io"
+	"net"
 	"sync"
 )
 
@@ -13,7 +14,7 @@ func testPeerClose(f *fixture) {
 	}
 	await(l, l.hub.received, "Receive was not called")
 	_ = l.peer.Close()
-	if err := l.ended(); err != nil && !errors.Is(err, io.EOF) {
+	if err := l.outcome(); err != nil && !errors.Is(err, io.EOF) {
 		l.Errorf("Closed(%v) after the peer closed; nil or io.EOF is the rule", err)
 	}
 	if n, err := l.conn.TrySend([][]byte{[]byte("x")}); n != 0 || err == nil {
@@ -25,13 +26,13 @@ func testAbort(f *fixture) {
 	l := f.connect()
 	l.conn.Abort()
 	l.conn.Abort()
-	if err := l.ended(); err == nil || errors.Is(err, io.EOF) {
-		l.Errorf("Closed(%v) after Abort; that says that the peer had closed", err)
+	if err := l.outcome(); !errors.Is(err, net.ErrClosed) {
+		l.Errorf("Closed(%v) after Abort; an error that wraps net.ErrClosed is the rule", err)
 	}
 	if n, err := l.conn.TrySend([][]byte{[]byte("x")}); n != 0 || err == nil {
 		l.Errorf("TrySend after Abort = %d, %v; want 0 and an error", n, err)
 	}
-	await(l, goDo(func() error {
+	_ = await(l, goDo(func() error {
 		for {
 			if _, err := l.peer.Recv(); err != nil {
 				return err
@@ -125,7 +126,7 @@ func testViolation(f *fixture) {
 	}
 	l.mustSend(l.conn.Farewell(got.Code, got.Reason))
 	l.conn.Finish()
-	await(l, violated, "the peer's Violate hangs")
+	_ = await(l, violated, "the peer's Violate hangs")
 	l.expectFarewell(found, got)
 	l.ended()
 }
@@ -165,7 +166,7 @@ func testFinish(f *fixture) {
 	l.mustSend(l.conn.Farewell(want.Code, want.Reason))
 	l.conn.Finish()
 	l.expectFarewell(found, want)
-	if err := l.ended(); err != nil && !errors.Is(err, io.EOF) {
+	if err := l.outcome(); err != nil && !errors.Is(err, io.EOF) {
 		l.Errorf("Closed(%v) after Finish to a peer that closed; nil or io.EOF is the rule", err)
 	}
 }
@@ -174,7 +175,7 @@ func testFinishUnread(f *fixture) {
 	l := f.connect()
 	l.fill()
 	l.conn.Finish()
-	if err := l.ended(); err == nil {
+	if err := l.outcome(); err == nil {
 		l.Error("Closed(nil) although the peer never read what was sent; it has to say so")
 	}
 }

@@ -34,10 +34,12 @@ func testBackPressure(f *fixture) {
 	l.start()
 	msg := noise(size)
 	all := goDo(func() error {
-		for range limit / size {
-			if err := l.peer.Send(msg); err != nil {
-				return nil // the test has aborted
-			}
+		sent := 0
+		for sent < limit && l.peer.Send(msg) == nil {
+			sent += size
+		}
+		if sent < limit {
+			return nil // Abort has ended it
 		}
 		return errors.New("the peer could send 32 MiB while Receive blocked; a transport must not read on, or buffer without bound")
 	})
@@ -82,7 +84,7 @@ func testReceivePanic(f *fixture) {
 	l.hub.onReceive = func([]byte) error { panic("the host's bug") }
 	l.start()
 	_ = l.peer.Send(message(1, 100))
-	if err := l.ended(); err == nil {
+	if err := l.outcome(); err == nil {
 		l.Error("Closed(nil) after a panic in Receive; it has to say what happened")
 	}
 }
@@ -92,7 +94,7 @@ func testReceiveGoexit(f *fixture) {
 	l.hub.onReceive = func([]byte) error { runtime.Goexit(); return nil }
 	l.start()
 	go func() { _ = l.peer.Send(message(1, 100)) }() // a transport may use the peer's goroutine
-	if err := l.ended(); err == nil {
+	if err := l.outcome(); err == nil {
 		l.Error("Closed(nil) after runtime.Goexit in Receive; it has to say what happened")
 	}
 }
@@ -109,7 +111,7 @@ func testWritablePanic(f *fixture) {
 			}
 		}
 	}()
-	if err := l.ended(); err == nil {
+	if err := l.outcome(); err == nil {
 		l.Error("Closed(nil) after a panic in Writable; it has to say what happened")
 	}
 }

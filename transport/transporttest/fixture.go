@@ -117,8 +117,14 @@ func (l *link) abort() {
 	l.ended()
 }
 
-// ended waits for Closed, returns its error, and checks the rules.
-func (l *link) ended() error {
+// ended waits for Closed and checks the rules.
+func (l *link) ended() {
+	l.Helper()
+	_ = l.outcome()
+}
+
+// outcome is like ended, and returns the error of Closed.
+func (l *link) outcome() error {
 	l.Helper()
 	err := await(l, l.hub.closed, "Closed was not called; it has to be, however the connection ends")
 	l.settle()

@@ -34,6 +34,7 @@ type Conn struct {
 	finishing  atomic.Bool // Finish was called
 	flushed    atomic.Bool // all that was sent before Finish is with the kernel
 	peerClosed atomic.Bool // the peer's close frame has arrived
+	aborted    atomic.Bool // Abort was called
 
 	// pending is when the first byte of a half received message arrived, in
 	// nanoseconds since opened, or 0. The reader writes it.
@@ -95,7 +96,10 @@ func (c *Conn) Finish() {
 }
 
 // Abort implements [transport.Conn].
-func (c *Conn) Abort() { _ = c.sock.Close() }
+func (c *Conn) Abort() {
+	c.aborted.Store(true)
+	_ = c.sock.Close()
+}
 
 // Overdue implements [transport.Conn]: a message is half received for longer than
 // Limits.MaxAssembly. now is compared on the monotonic clock.

@@ -32,6 +32,7 @@ type setup struct {
 	options websocket.Options
 	wrapped bool // connections are not *net.TCPConn
 	secure  bool
+	http2   bool
 	config  func(*http.Server)
 	handler func(http.Handler) http.Handler // middleware
 }
@@ -61,6 +62,7 @@ func newServer(t testing.TB, s setup) *server {
 	if s.wrapped {
 		srv.Listener = wrappingListener{srv.Listener}
 	}
+	srv.EnableHTTP2 = s.http2
 	if s.secure {
 		srv.StartTLS()
 	} else {

@@ -57,9 +57,6 @@ const (
 	defaultMaxAssembly      = 10 * time.Second // that of ws.Limits
 )
 
-// defaults is what a nil *Options means.
-var defaults Options
-
 // codecLimits is o.Limits as the codec knows it. The two types have the same
 // fields; a difference does not compile.
 func (o *Options) codecLimits() *ws.Limits { return (*ws.Limits)(&o.Limits) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"runtime/debug"
 	"time"
@@ -16,6 +17,9 @@ const farFuture = 100 * 365 * 24 * time.Hour
 
 // errExited is the cause when host code ended the reading goroutine.
 var errExited = errors.New("websocket: the session called runtime.Goexit; return from its methods instead")
+
+// errAborted is the outcome after Abort. It wraps [net.ErrClosed].
+var errAborted = fmt.Errorf("websocket: aborted by the hub: %w", net.ErrClosed)
 
 // serve is the goroutine that reads. It ends when the connection does, which
 // Abort, Finish and the peer bring about. What it does between two reads is in
@@ -92,7 +96,7 @@ func (c *Conn) violated(err error) {
 
 // end closes the connection and tells the session. err is what reading ended with.
 func (c *Conn) end(err error) {
-	c.Abort()
+	_ = c.sock.Close()
 	c.sock.Wait()
 	c.parser.Release()
 	c.pending.Store(0)
@@ -104,18 +108,21 @@ func (c *Conn) end(err error) {
 
 // outcome chooses what Session.Closed is told.
 func (c *Conn) outcome(readErr error) error {
+	hungUp := errors.Is(readErr, io.EOF)
 	timedOut := errors.Is(readErr, os.ErrDeadlineExceeded)
 	switch {
 	case c.cause != nil:
 		return c.cause
 	case c.sock.Err() != nil:
 		return c.sock.Err()
-	case c.peerClosed.Load() && (timedOut || errors.Is(readErr, io.EOF)):
+	case c.peerClosed.Load() && (timedOut || hungUp):
 		return nil
-	case c.finishing.Load() && errors.Is(readErr, io.EOF):
+	case c.finishing.Load() && hungUp:
 		return nil
 	case c.finishing.Load() && timedOut:
 		return fmt.Errorf("websocket: the peer did not close within %v: %w", c.options.linger(), readErr)
+	case c.aborted.Load() && !hungUp:
+		return errAborted
 	}
 	return readErr
 }

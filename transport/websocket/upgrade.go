@@ -35,7 +35,7 @@ const (
 // that authenticate by cookie must do that before.
 func Upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
 	if o == nil {
-		o = &defaults
+		o = new(Options)
 	}
 	if r.ProtoMajor > 1 {
 		// No "Connection: close" here: it would end the other streams as well.
