@@ -95,7 +95,7 @@ func (l *limiter) take(user string, kind Kind, n int, now time.Time) (wait time.
 	wait = r.DelayFrom(now)
 	if wait > 0 {
 		r.CancelAt(now)
-		return wait, false
+		return wait + time.Microsecond, false // rate rounds its floats either way
 	}
 	return 0, true
 }
