@@ -50,6 +50,8 @@ type socket struct {
 	parser *ws.Parser
 	got    []string
 	closed ws.CloseCode
+	// patience is how long read waits for the server to say something.
+	patience time.Duration
 }
 
 func dialAs(t testing.TB, url, user string) *socket {
@@ -68,7 +70,7 @@ func tryDial(t testing.TB, url string, header http.Header) (*socket, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	s := &socket{t: t, conn: conn, parser: ws.NewParser(ws.ClientRole, &ws.Limits{MaxMessage: 16 << 20}, conn.Handshake.Deflate)}
+	s := &socket{t: t, conn: conn, patience: 10 * time.Second, parser: ws.NewParser(ws.ClientRole, &ws.Limits{MaxMessage: 16 << 20}, conn.Handshake.Deflate)}
 	if err := s.parser.Feed(time.Now(), conn.Leftover, s); err != nil {
 		return nil, err
 	}
@@ -90,7 +92,7 @@ func (s *socket) read() string {
 		if s.closed != 0 {
 			return ""
 		}
-		_ = s.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = s.conn.SetReadDeadline(time.Now().Add(s.patience))
 		n, err := s.conn.Read(buf)
 		if n > 0 {
 			if err := s.parser.Feed(time.Now(), buf[:n], s); err != nil {

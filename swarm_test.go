@@ -46,6 +46,7 @@ func watch(t *testing.T, url, room string, n int) *swarm {
 	s := &swarm{}
 	for i := range n {
 		w := &watcher{socket: dialAs(t, url, fmt.Sprintf("%s-viewer-%d", room, i)), room: room, kinds: map[string]int{}}
+		w.patience = time.Minute // recordings have silent stretches
 		w.expect("welcome")
 		w.send(fmt.Sprintf(`{"op":"join","id":1,"room":%q}`, room))
 		w.expect("joined")
