@@ -252,6 +252,9 @@ func (h *Hub) authenticate(r *http.Request) (*User, error) {
 	case errors.Is(err, ErrNoCredentials) || errors.As(err, &e):
 		return nil, err
 	case err != nil:
+		if e := asError(err); e.Code == CodeTimeout {
+			return nil, e
+		}
 		return nil, &Error{Code: CodeUnauthorized, cause: err}
 	}
 	if err := u.check(); err != nil {

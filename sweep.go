@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// commentEvery is how often a client gets a heartbeat that asks for no answer, so
+// that proxies keep the connection open. docs/protocol.md promises it.
+const commentEvery = 15 * time.Second
+
 // sweepEvery is how often the hub looks for sessions whose time is up: once a
 // second, unless the times are short. There is no timer per session.
 func (t *Timeouts) sweepEvery() time.Duration {
@@ -50,11 +54,17 @@ func (s *Session) sweep(now, wall time.Time) {
 		return
 	}
 	silent := time.Duration(s.hub.clock() - s.heard.Load())
+	ask, answered := s.conn.Heartbeat()
 	switch {
+	case !answered:
+		if ask != nil && silent >= min(t.Heartbeat, commentEvery-t.sweepEvery()) {
+			s.heard.Store(s.hub.clock()) // of a client that never answers: when it was last sent one
+			s.outlet.Control(ask)
+		}
 	case silent > t.Heartbeat+t.Answer-t.sweepEvery():
 		s.conn.Abort()
 	case silent >= t.Heartbeat && !s.asked.Swap(true):
-		if ask := s.conn.Heartbeat(); ask != nil {
+		if ask != nil {
 			s.outlet.Control(ask)
 		}
 	}

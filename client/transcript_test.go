@@ -72,7 +72,6 @@ type replay struct {
 	asked    []map[string]any // requests that were sent and not expected yet
 	outcomes chan outcome
 	kept     []outcome
-	cid      string // of the last send or call
 }
 
 // outcome is what became of an @ line.

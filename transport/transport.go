@@ -56,9 +56,12 @@ type Conn interface {
 	// is not owed any more after Finish, Abort or an error.
 	TrySend(bufs [][]byte) (n int, err error)
 
-	// Heartbeat returns wire bytes that make a living peer answer, so that
-	// Session.Alive is called, or nil if the transport has no such thing.
-	Heartbeat() []byte
+	// Heartbeat returns wire bytes that keep the connection in use, or nil if the
+	// transport has no such thing. The caller must not change them. answered says
+	// that a living peer answers them, so that Session.Alive is called, and that
+	// silence means a dead one. Where it is false silence means nothing, and the
+	// transport finds dead peers by itself.
+	Heartbeat() (wire []byte, answered bool)
 
 	// Farewell returns wire bytes that end the stream in the transport's own
 	// way, for example a close frame, or nil. code is a WebSocket close code; one
@@ -78,6 +81,21 @@ type Conn interface {
 	// for example by never completing a message. The hub asks about once a second.
 	// now has to carry a monotonic reading, as that of time.Now does.
 	Overdue(now time.Time) bool
+}
+
+// Marker is an optional ability of a Conn whose stream carries the client's
+// positions beside the messages, for example in the id field of an SSE event. A
+// Conn without it has nothing to be told.
+type Marker interface {
+	// Mark returns the wire bytes that belong right before a message after which
+	// the client's positions are what position reports: of a room the epoch and
+	// the sequence number, and an empty epoch if the client is not in that room.
+	// They may be nil. Mark calls position before it returns and not later; the
+	// caller owns the result.
+	//
+	// The mark and its message are one piece: nothing else may come between
+	// their bytes, not even a heartbeat.
+	Mark(position func(room string) (epoch string, seq uint64)) []byte
 }
 
 // Session is the hub's side of a connection, as the transport sees it.

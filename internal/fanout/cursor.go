@@ -31,9 +31,10 @@ type Cursor struct {
 	seq    uint64 // the position that the session was told; see next
 
 	// The fields below, and seq, belong to the goroutine that sends for the outlet.
-	active bool
-	lost   bool // fell out of the feed; waits for another cursor to take its place
-	next   uint64
+	active  bool
+	entered bool // the message that lets the session in is on its way
+	lost    bool // fell out of the feed; waits for another cursor to take its place
+	next    uint64
 	// counted is the batch up to which left-out events were told to the session.
 	counted uint64
 	latest  *Shared
@@ -44,7 +45,10 @@ type Cursor struct {
 // delivers nothing until [Outlet.Enter] has put it behind the message that lets
 // the session into the room.
 func NewCursor(owner any, epoch string, src Source, o *Outlet, t Tier, next, seq uint64) *Cursor {
-	return &Cursor{Owner: owner, Epoch: epoch, source: src, outlet: o, tier: t, start: next, seq: seq}
+	return &Cursor{
+		Owner: owner, Epoch: epoch, source: src, outlet: o, tier: t,
+		start: next, seq: seq, latest: src.Latest(),
+	}
 }
 
 // Outlet returns the outlet that the cursor belongs to.
@@ -59,7 +63,7 @@ func (c *Cursor) Tier() Tier { return c.tier }
 
 func (c *Cursor) activate() {
 	if !c.active {
-		c.active, c.next, c.latest = true, c.start, c.source.Latest()
+		c.active, c.next = true, c.start
 	}
 }
 
@@ -73,24 +77,28 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 	if !ok {
 		return false
 	}
-	conn, missed, at := c.outlet.conn, 0, c.seq
+	conn, missed, at, counted := c.outlet.conn, 0, c.seq, c.counted
 	for i, b := range batches {
 		number, tier := c.next+uint64(i), c.tier
 		if tier == TierFull && b.at.Before(oldest) {
 			tier = TierReduced
-			if number >= c.counted {
+			if number >= counted {
 				missed += b.count[Volatile]
+				counted = number + 1
 			}
 		}
 		frame := b.frame(conn.Shared(), tier)
 		if missed > 0 && (frame != nil || i == len(batches)-1) {
-			seg := segment{cursor: c, next: number, counted: number + 1, missed: missed, seq: b.prev[TierFull]}
+			seg := segment{cursor: c, next: number, counted: counted, missed: missed, seq: b.prev[TierFull]}
 			if frame == nil {
 				seg.next, seg.seq = number+1, b.to
 			}
 			seg.seq = max(seg.seq, at)
 			s.add(conn.Private().Append(nil, wire.AppendGap(nil, b.room, at, missed, seg.seq)), seg)
 			missed, at = 0, seg.seq
+		}
+		if missed > 0 {
+			continue // the gap that comes moves the cursor over this batch, once it is sent
 		}
 		seg := segment{cursor: c, next: number + 1}
 		if frame != nil {

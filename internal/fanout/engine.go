@@ -73,7 +73,7 @@ const (
 	idle    ticketState = iota
 	delayed             // in the worker's heap
 	queued              // in the worker's queue
-	flying              // being flushed
+	flying              // taken to be flushed, or being flushed
 )
 
 // Wake has the task flushed: at once if the last flush is at least a gap ago,

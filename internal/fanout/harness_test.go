@@ -51,12 +51,12 @@ type loan struct{ buf, was []byte }
 
 var errDead = errors.New("the connection is dead")
 
-const unlimited = 1 << 40
+const unlimited = 1 << 30
 
 func (c *conn) Private() transport.Format       { return private }
 func (c *conn) Shared() transport.Format        { return shared }
 func (c *conn) Start(transport.Session)         {}
-func (c *conn) Heartbeat() []byte               { return nil }
+func (c *conn) Heartbeat() ([]byte, bool)       { return nil, false }
 func (c *conn) Overdue(time.Time) bool          { return false }
 func (c *conn) Farewell(n int, s string) []byte { return fmt.Appendf(nil, "!%d %s\n", n, s) }
 
@@ -127,6 +127,13 @@ func (c *conn) widen(n int) bool {
 	owed := c.short && c.window > 0
 	c.short = c.short && !owed
 	return owed
+}
+
+// stall has the connection take nothing more for now.
+func (c *conn) stall() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.window = 0
 }
 
 // read lets the peer read n bytes.
@@ -243,8 +250,14 @@ func (r *rig) expect(t testing.TB, want ...string) {
 	}
 }
 
+// failer is what helpers need of a test, be it a *testing.T or a *rapid.T.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // decode splits a stream into messages. The stream must end with a whole one.
-func decode(t testing.TB, stream string) []wire.Message {
+func decode(t failer, stream string) []wire.Message {
 	t.Helper()
 	var all []wire.Message
 	for _, line := range bytes.SplitAfter([]byte(stream), []byte("\n")) {
@@ -267,9 +280,9 @@ func decode(t testing.TB, stream string) []wire.Message {
 	return all
 }
 
-// brief decodes a stream into words: "0>2 c1 n2" is a batch, "gap 3>9" one that
-// says 3 events were missed up to 9, "online 5" a count; others are their "op".
-func brief(t testing.TB, stream string) []string {
+// brief decodes a stream into words: "0>2 c1 n2" is a batch, "gap 3 2>9" says
+// that 3 events were missed from 2 to 9, "online 5" is a count; others are their "op".
+func brief(t failer, stream string) []string {
 	t.Helper()
 	var words []string
 	for _, m := range decode(t, stream) {
@@ -281,7 +294,7 @@ func brief(t testing.TB, stream string) []string {
 				w += fmt.Sprint(" ", e.Kind, e.Seq)
 			}
 		case wire.OpGap:
-			w = fmt.Sprintf("gap %d>%d", m.Missed, m.To)
+			w = fmt.Sprintf("gap %d %d>%d", m.Missed, m.Prev, m.To)
 		case wire.OpOnline:
 			w = fmt.Sprint("online ", m.Count)
 		}

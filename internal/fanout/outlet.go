@@ -108,7 +108,7 @@ func (o *Outlet) Leave(c *Cursor, message []byte) bool {
 // replaces one that waits.
 func (o *Outlet) Control(wire []byte) {
 	o.mu.Lock()
-	if !o.closing {
+	if !o.closing && len(wire) > 0 {
 		o.control = wire
 	}
 	o.mu.Unlock()

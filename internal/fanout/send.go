@@ -22,7 +22,7 @@ type Scratch struct {
 type segment struct {
 	size    int
 	wire    []byte
-	cursor  *Cursor // nil: rest, control or a note
+	cursor  *Cursor // nil: rest or control; of a note: the one that it lets in
 	next    uint64
 	counted uint64
 	seq     uint64 // the position that the session knows by it; 0: no news
@@ -136,6 +136,9 @@ func (o *Outlet) step(s *Scratch, now time.Time) progress {
 	}
 	o.gather(s, now)
 	if len(s.segs) == 0 {
+		if o.full { // what waited is gone
+			o.setFull(time.Time{})
+		}
 		return empty
 	}
 	total := 0
@@ -201,7 +204,7 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		if n.final {
 			from = fromFinal
 		}
-		s.add(n.wire, segment{from: from})
+		s.add(n.wire, segment{from: from, cursor: n.enters})
 		budget -= len(n.wire)
 		if n.enters != nil {
 			n.enters.activate()
@@ -220,6 +223,10 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		}
 		before := len(s.segs)
 		if !c.gather(s, budget, oldest) {
+			if !c.entered { // first its message, so that few of them wait at a time
+				s.more = true
+				continue
+			}
 			c.lost = true
 			s.lost = append(s.lost, c)
 		}
@@ -250,6 +257,9 @@ func (o *Outlet) settle(s *Scratch, n int) (final bool) {
 		case fromQueue, fromFinal:
 			notes++
 			o.last = o.last || seg.from == fromFinal
+			if seg.cursor != nil {
+				seg.cursor.entered = true
+			}
 		case fromCursor:
 			seg.cursor.commit(seg)
 			if seg.missed > 0 {
@@ -276,13 +286,14 @@ func (o *Outlet) setFull(since time.Time) {
 }
 
 // unqueue drops the first notes of the queue, and the control message if it is
-// still the same.
+// still the same. Closed may have dropped them already.
 func (o *Outlet) unqueue(notes int, control []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if control != nil && &o.control[0] == &control[0] {
+	if control != nil && o.control != nil && &o.control[0] == &control[0] {
 		o.control = nil
 	}
+	notes = min(notes, len(o.queue))
 	for _, n := range o.queue[:notes] {
 		o.queued -= len(n.wire)
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestTurn(t *testing.T) {
@@ -65,12 +66,11 @@ const actors = 5
 
 // world is one state of all; it is comparable so that each is explored once.
 type world struct {
-	state, parked       uint32
-	at                  [actors]place
-	seen                [actors]uint8 // what gather saw
-	published, carried  uint8
-	shorts              uint8 // how often the connection may still be full
-	holder, ended, owed uint8
+	state, parked      uint32
+	at                 [actors]place
+	seen               [actors]uint8 // what gather saw
+	published, carried uint8
+	shorts             uint8 // how often the connection may still be full
 }
 
 func (w *world) turn(f func(*turn) bool) bool {
@@ -179,49 +179,43 @@ func TestTurnLosesNoWakeUp(t *testing.T) {
 		x         turn
 		published atomic.Int64
 		carried   int64 // the race detector sees if two have the turn
-		inside    atomic.Int32
+		random    uint32
+		full      = make(chan struct{}, 1) // the connection owes a Writable
+		done      = make(chan struct{})
+		once      sync.Once
 		wg        sync.WaitGroup
-		writables = make(chan struct{}, 1)
-		random    uint32 = 1
 	)
 	run := func() {
-		if inside.Add(1) != 1 {
-			t.Error("two goroutines have the turn")
-		}
 		for {
 			x.refresh()
-			seen := published.Load()
-			if seen > carried {
+			if seen := published.Load(); seen > carried {
 				x.arm()
-				random = random*1664525 + 1013904223
-				if random>>28 == 0 { // full
-					writables <- struct{}{}
-					inside.Add(-1)
+				if random = random*1664525 + 1013904223; random>>30 == 0 {
+					full <- struct{}{}
 					if x.park() {
 						return
 					}
-					inside.Add(1)
 					continue
 				}
 				carried = seen
 			}
-			inside.Add(-1)
+			last := carried == publishers*each
 			if x.give() {
+				if last {
+					once.Do(func() { close(done) })
+				}
 				return
 			}
-			inside.Add(1)
 		}
 	}
-	stop := make(chan struct{})
-	var poller sync.WaitGroup
-	poller.Go(func() {
+	wg.Go(func() { // the poller
 		for {
 			select {
-			case <-writables:
+			case <-full:
 				if x.unpark() {
 					run()
 				}
-			case <-stop:
+			case <-done:
 				return
 			}
 		}
@@ -236,18 +230,10 @@ func TestTurnLosesNoWakeUp(t *testing.T) {
 			}
 		})
 	}
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("a wake-up was lost: %d were published, the turn is in state %d, %d", published.Load(), x.state.Load(), x.parked.Load())
+	}
 	wg.Wait()
-	for x.state.Load() != free { // the last may be parked: its Writable is on the way
-		if len(writables) == 0 && x.parked.Load() == waiting && inside.Load() == 0 && x.state.Load() != free {
-			select {
-			case writables <- struct{}{}: // spurious ones must do no harm, but none should be needed
-			default:
-			}
-		}
-	}
-	close(stop)
-	poller.Wait()
-	if carried != publishers*each {
-		t.Errorf("%d of %d were carried", carried, publishers*each)
-	}
 }

@@ -103,6 +103,7 @@ func (w *worker) flush(t *Ticket, s *Scratch) {
 		w.done(t)
 	}()
 	now := time.Now()
+	w.begin(t, now)
 	s.cursors = t.task.Flush(now, s.cursors[:0])
 	for _, c := range s.cursors {
 		c.outlet.FlushWith(s, now)
@@ -120,12 +121,20 @@ func (w *worker) take(dst []*Ticket, now time.Time) ([]*Ticket, time.Duration) {
 		dst = append(dst, heap.Pop(&w.later).(*Ticket))
 	}
 	for _, t := range dst {
-		t.state, t.flushed = flying, now
+		t.state = flying
 	}
 	if len(w.later) > 0 {
 		return dst, w.later[0].due.Sub(now)
 	}
 	return dst, time.Hour
+}
+
+// begin notes when t begins to flush. What it was woken for since take is part
+// of this flush.
+func (w *worker) begin(t *Ticket, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.flushed, t.rerun = now, time.Time{}
 }
 
 func (w *worker) done(t *Ticket) {

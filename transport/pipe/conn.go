@@ -120,7 +120,7 @@ func (c *Conn) Private() transport.Format { return Lines{} }
 func (c *Conn) Shared() transport.Format { return Lines{} }
 
 // Heartbeat implements [transport.Conn].
-func (c *Conn) Heartbeat() []byte { return heartbeat }
+func (c *Conn) Heartbeat() (wire []byte, answered bool) { return heartbeat, true }
 
 // Farewell implements [transport.Conn]: the peer gets it as a *[CloseError].
 func (c *Conn) Farewell(code int, reason string) []byte { return appendFarewell(nil, code, reason) }

@@ -35,12 +35,18 @@ type Peer interface {
 	// Send sends one message. It may block while the hub does not read.
 	Send(msg []byte) error
 	// Recv returns the next message. It answers heartbeats by itself. The error is
-	// a *CloseError if the hub has said farewell.
+	// a *CloseError if the hub has said farewell; it is another one at the end of a
+	// transport whose Conn.Farewell is nil.
 	Recv() ([]byte, error)
-	// Violate sends something that breaks the rules of the transport.
-	Violate() error
 	// Close ends the connection at once, without a farewell.
 	Close() error
+}
+
+// Violator is a Peer that can break the rules of the transport. The case is
+// skipped without it.
+type Violator interface {
+	// Violate sends something that is against them.
+	Violate() error
 }
 
 // Pinger is a Peer that can ask the hub's side for a sign of life, which the

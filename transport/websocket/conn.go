@@ -73,7 +73,7 @@ func (c *Conn) Shared() transport.Format {
 func (c *Conn) TrySend(bufs [][]byte) (int, error) { return c.sock.TrySend(bufs) }
 
 // Heartbeat implements [transport.Conn]; it is a ping.
-func (c *Conn) Heartbeat() []byte { return pingFrame }
+func (c *Conn) Heartbeat() (wire []byte, answered bool) { return pingFrame, true }
 
 // Farewell implements [transport.Conn]; it is a close frame. A code that must not
 // be sent, such as 1005, makes one without a code. Reasons are cut to 123 bytes.
