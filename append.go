@@ -6,13 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"time"
 )
 
 // append stores an event of the host or of a client in an open room.
-func (c *core) append(ctx context.Context, e *Event) (*Event, error) {
+func (c *core) append(ctx context.Context, e *Event) (stored *Event, fresh bool, err error) {
 	if c.isClosed() {
-		return nil, ErrRoomClosed
+		return nil, false, ErrRoomClosed
 	}
 	return c.store(ctx, e)
 }
@@ -23,46 +24,53 @@ func (c *core) isClosed() bool {
 	return c.fold.closed
 }
 
-// store completes e, appends it to the log and returns it with its position. A
-// retry of something that is stored returns the position of the first.
-func (c *core) store(ctx context.Context, e *Event) (*Event, error) {
+// store completes e, appends it to the log and returns it with its position, and
+// whether it is new: the retry of something that is stored returns the position of
+// the first.
+func (c *core) store(ctx context.Context, e *Event) (stored *Event, fresh bool, err error) {
 	h := c.hub
 	e.Class = h.kinds[e.Kind].Class
 	e.At = h.opts.Now()
-	e.Digest = h.digest(e)
+	if e.Digest == "" {
+		e.Digest = h.digest(e.Kind, e.From.ID, e.Body)
+	}
 	results, err := h.opts.Log.Append(ctx, c.id, []*Event{e})
-	if err != nil {
-		if h.life.Err() != nil {
-			return nil, ErrClosed
-		}
-		if e := asError(err); e.Code == CodeTimeout {
-			return nil, e
-		}
-		h.opts.Logger.Error("the log refused an event", "room", c.id, "kind", e.Kind, "error", err)
-		return nil, &Error{Code: CodeTimeout, RetryAfter: time.Second, cause: err}
+	switch {
+	case errors.Is(err, ErrNotStored):
+		h.opts.Logger.Warn("the log takes no events", "room", c.id, "kind", e.Kind, "error", err)
+		return nil, false, &Error{Code: CodeOverloaded, RetryAfter: time.Second, cause: err}
+	case err != nil:
+		h.opts.Logger.Error("it is not known whether an event was stored", "room", c.id, "kind", e.Kind, "error", err)
+		return nil, false, &Error{Code: CodeTimeout, RetryAfter: time.Second, cause: err}
 	}
-	switch r := results[0]; r.Status {
-	case Conflict:
-		return nil, &Error{Code: CodeConflict, Reason: "this id was used for something else"}
-	case Stored:
+	r := results[0]
+	if r.Status == Conflict {
+		return nil, false, &Error{Code: CodeConflict, Reason: "this id was used for something else"}
+	}
+	if r.Status == Stored {
 		h.stats.accepted.Add(1)
-		fallthrough
-	default:
-		stored := *e
-		stored.Pos = r.Pos
-		return &stored, nil
 	}
+	copied := *e
+	copied.Pos = r.Pos
+	return &copied, r.Status == Stored, nil
 }
 
-// read is Log.Read without what viewers do not see. It fills the page from
+// read is Log.Read without what viewers do not see, up to where this node has
+// folded: what is hidden further on is not known yet. It fills the page from
 // further events if there are such.
 func (c *core) read(ctx context.Context, r Range) (Page, error) {
+	const rounds = 20 // before a page is short, with More set
 	want := r.Max
 	if want <= 0 {
 		want = DefaultPage
 	}
+	c.folded(func(f *fold) {
+		if end := (Position{c.epoch, c.feed.Seq() + 1}); r.Before.IsZero() || r.Before.Epoch == end.Epoch && r.Before.Seq > end.Seq {
+			r.Before = end
+		}
+	})
 	var all Page
-	for {
+	for round := 1; ; round++ {
 		r.Max = want - len(all.Events)
 		page, err := c.hub.opts.Log.Read(ctx, c.id, r)
 		if err != nil {
@@ -76,7 +84,7 @@ func (c *core) read(ctx context.Context, r Range) (Page, error) {
 			all.Events = append(all.Events, shown...)
 			all.Missed += page.Missed
 		}
-		if !page.More || len(all.Events) >= want || len(page.Events) == 0 {
+		if !page.More || len(all.Events) >= want || len(page.Events) == 0 || round == rounds {
 			return all, nil
 		}
 		if r.Newest {
@@ -110,14 +118,14 @@ func eventID(user, cid string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
-// digest is a keyed hash of what an event says: its kind, sender and body. It
-// is keyed so that it tells nothing about content that was deleted.
-func (h *Hub) digest(e *Event) string {
+// digest is a keyed hash of what was sent: kind, sender and body. It is keyed so
+// that it tells nothing about content that was deleted.
+func (h *Hub) digest(kind Kind, from string, body []byte) string {
 	mac := hmac.New(sha256.New, h.opts.Secret)
 	writeField(mac.Write, "digest")
-	writeField(mac.Write, string(e.Kind))
-	writeField(mac.Write, e.From.ID)
-	writeField(mac.Write, string(e.Body))
+	writeField(mac.Write, string(kind))
+	writeField(mac.Write, from)
+	writeField(mac.Write, string(body))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 

@@ -1,6 +1,7 @@
 package im
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,19 +31,19 @@ type core struct {
 
 	epoch    string
 	received uint64 // seq of the last event that the log delivered
-	backlog  uint64 // up to this seq events are history: folded, not delivered
 	incoming []*Event
-	fold     *fold
+	fold     *fold // nil until the room is open
 	feed     fanout.Feed
 	waiters  []waiter
-	stop     func() // ends the following; nil while there is none
-	broken   bool   // the following has ended by itself
-	cause    error  // why
-	renewing bool   // somebody is at work to follow again
-	unsaved  int    // events folded since the last snapshot
-	savedAt  time.Time
-	online   int       // the count that was last told
-	onlineAt time.Time // when
+	departed []departure // sessions that a control event put out, and that are to be told
+	pursuit  *pursuit    // the following that counts
+	stop     func()      // ends it; nil while there is none
+	broken   bool        // it has ended by itself
+	cause    error       // why
+	renewing bool        // somebody is at work to follow again
+	unsaved  int         // events folded since the last snapshot
+	online   int         // the count that was last told
+	onlineAt time.Time   // when
 	merging  map[Kind]*merge
 }
 
@@ -54,58 +55,29 @@ type member struct {
 	tier    fanout.Tier
 }
 
-// waiter waits until the fold has passed seq.
+// waiter waits until the room has received a position, or has begun anew.
 type waiter struct {
-	seq  uint64
+	pos  Position
 	done chan struct{}
+}
+
+// departure is a session that was put out of the room.
+type departure struct {
+	member *member
+	cursor *fanout.Cursor
+	why    *Error
 }
 
 // onlineEvery is the least time between two announcements of the online count.
 const onlineEvery = time.Second
 
-// deliver takes events from the log. It is called in order, may be under a lock
-// of the log, and does not block.
-func (c *core) deliver(events []*Event, err error) {
-	c.mu.Lock()
-	if c.gone || c.broken {
-		c.mu.Unlock()
-		return
-	}
-	if err != nil {
-		c.broken, c.cause = true, err
-		start := !c.renewing
-		c.renewing = true
-		c.mu.Unlock()
-		if start {
-			c.hub.background(c.refollow)
-		}
-		return
-	}
-	fresh := false
-	for _, e := range events {
-		if e.Pos.Epoch != c.epoch || e.Pos.Seq <= c.received {
-			continue
-		}
-		c.received = e.Pos.Seq
-		if e.Pos.Seq <= c.backlog {
-			c.fold.apply(e)
-			c.unsaved++
-			continue
-		}
-		c.incoming = append(c.incoming, e)
-		fresh = true
-	}
-	c.wakeWaitersLocked()
-	c.mu.Unlock()
-	if fresh {
-		c.ticket.Wake()
-	}
-}
+// passedLocked reports whether the room has received pos, or has begun anew.
+func (c *core) passedLocked(pos Position) bool { return c.epoch != pos.Epoch || c.received >= pos.Seq }
 
 func (c *core) wakeWaitersLocked() {
 	kept := c.waiters[:0]
 	for _, w := range c.waiters {
-		if w.seq <= c.received {
+		if c.passedLocked(w.pos) {
 			close(w.done)
 		} else {
 			kept = append(kept, w)
@@ -115,20 +87,46 @@ func (c *core) wakeWaitersLocked() {
 	c.waiters = kept
 }
 
-// sealLocked folds and encodes what came in since the last time. It returns
-// what control events ask for, to be run after the lock is released.
-func (c *core) sealLocked(now time.Time) (asks []func()) {
+// await returns when the room has received pos. If the log was lost meanwhile,
+// what became of pos is not known.
+func (c *core) await(ctx context.Context, pos Position) error {
+	c.mu.Lock()
+	w := waiter{pos, make(chan struct{})}
+	if c.passedLocked(pos) {
+		close(w.done)
+	} else {
+		c.waiters = append(c.waiters, w)
+	}
+	c.mu.Unlock()
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		return &Error{Code: CodeTimeout, cause: ctx.Err()}
+	case <-c.hub.life.Done():
+		return ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.epoch != pos.Epoch {
+		return &Error{Code: CodeTimeout, cause: ErrGap}
+	}
+	return nil
+}
+
+// sealLocked folds and encodes what came in since the last time. Whoever seals
+// calls obey after the lock is released.
+func (c *core) sealLocked(now time.Time) {
 	if len(c.incoming) == 0 {
-		return nil
+		return
 	}
 	items := make([]fanout.Item, 0, len(c.incoming))
 	for _, e := range c.incoming {
 		shown, ask := c.fold.apply(e)
-		if ask != nil {
-			asks = c.obeyLocked(asks, ask)
-		}
 		if shown != nil {
 			items = append(items, fanout.Item{Seq: e.Pos.Seq, Lane: laneOf(e.Class), JSON: encodeEvent(shown)})
+		}
+		if ask != nil {
+			c.obeyLocked(ask)
 		}
 	}
 	c.unsaved += len(c.incoming)
@@ -136,46 +134,47 @@ func (c *core) sealLocked(now time.Time) (asks []func()) {
 	c.incoming = c.incoming[:0]
 	c.feed.Push(items, c.fold.seq, now)
 	c.used = now
-	return asks
 }
 
-// obeyLocked turns a control event into what this node has to do.
-func (c *core) obeyLocked(asks []func(), ask *control) []func() {
-	var leave []*member
-	reason := &Error{Code: CodeKicked, Reason: ask.Reason}
-	switch ask.Type {
-	case controlClose:
-		leave = append(leave, c.members...)
-		reason.Code = CodeRoomClosed
-	case controlKick:
-		for _, m := range c.members {
-			if u := m.session.User(); u.ID == ask.User {
-				leave = append(leave, m)
-			}
+// obeyLocked puts out the sessions that a control event names. They are no
+// members any more when it returns; obey tells them.
+func (c *core) obeyLocked(ask *control) {
+	why := &Error{Code: CodeKicked, Reason: ask.Reason}
+	if ask.Type == controlClose {
+		why.Code = CodeRoomClosed
+	}
+	for i := len(c.members) - 1; i >= 0; i-- {
+		m := c.members[i]
+		if ask.Type == controlClose || ask.Type == controlKick && m.session.User().ID == ask.User {
+			c.departed = append(c.departed, departure{m, c.removeLocked(m), why})
 		}
 	}
-	for _, m := range leave {
-		asks = append(asks, func() { m.session.leave(m, 0, reason) })
+}
+
+// obey tells the sessions that were put out.
+func (c *core) obey() {
+	c.mu.Lock()
+	departed := c.departed
+	c.departed = nil
+	c.mu.Unlock()
+	for _, d := range departed {
+		d.member.session.left(d.member, d.cursor, 0, d.why)
 	}
-	return asks
 }
 
 // Flush is fanout.Task: the engine calls it when the room is due.
 func (c *core) Flush(now time.Time, dst []*fanout.Cursor) []*fanout.Cursor {
 	c.mu.Lock()
-	asks := c.sealLocked(now)
+	c.sealLocked(now)
 	again := c.announceLocked(now)
 	dst = append(dst, c.cursors...)
+	departed := len(c.departed) > 0
 	c.mu.Unlock()
 	if again > 0 {
 		c.ticket.WakeAfter(again)
 	}
-	if len(asks) > 0 {
-		c.hub.background(func() {
-			for _, ask := range asks {
-				ask()
-			}
-		})
+	if departed {
+		c.hub.background(c.obey) // it tells the host's observer
 	}
 	return dst
 }
@@ -204,8 +203,14 @@ func (c *core) Since(next uint64, dst []*fanout.Batch) ([]*fanout.Batch, bool) {
 // Latest is fanout.Source.
 func (c *core) Latest() *fanout.Shared { return c.latest.Load() }
 
-// add puts a session into the room. The caller holds the lock.
-func (c *core) addLocked(m *member, cursor *fanout.Cursor) {
+// addLocked puts a session into the room, in the place of an earlier membership
+// of it if that is still there.
+func (c *core) addLocked(m *member, cursor *fanout.Cursor, old *member) {
+	if old != nil && old.slot >= 0 {
+		m.slot, old.slot = old.slot, -1
+		c.members[m.slot], c.cursors[m.slot] = m, cursor
+		return
+	}
 	m.slot = len(c.members)
 	c.members = append(c.members, m)
 	c.cursors = append(c.cursors, cursor)
@@ -216,6 +221,10 @@ func (c *core) addLocked(m *member, cursor *fanout.Cursor) {
 func (c *core) remove(m *member) *fanout.Cursor {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.removeLocked(m)
+}
+
+func (c *core) removeLocked(m *member) *fanout.Cursor {
 	if m.slot < 0 {
 		return nil
 	}
@@ -227,25 +236,6 @@ func (c *core) remove(m *member) *fanout.Cursor {
 	m.slot = -1
 	c.used = time.Now()
 	return cursor
-}
-
-// acquire keeps the core from being unloaded until release. It reports false if
-// it is gone already.
-func (c *core) acquire() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gone {
-		return false
-	}
-	c.users++
-	return true
-}
-
-func (c *core) release() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.users--
-	c.used = time.Now()
 }
 
 // laneOf maps a delivery class to what may be left out of a delivery. Merged

@@ -70,7 +70,7 @@ type Event struct {
 	At time.Time
 	// From is the sender. Its ID is empty for events of the host application.
 	From Author
-	// Body is one JSON value, 4 KiB at most unless Options.MaxBody says otherwise.
+	// Body is one JSON value, 4 KiB at most unless Options.Bounds.Body says otherwise.
 	Body json.RawMessage
 	// Digest is a keyed hash of what was sent. A log compares it to tell the
 	// retry of a send (equal) from another send under the same ID (a conflict).

@@ -38,6 +38,7 @@ type outcome struct {
 // them would differ in state.
 const (
 	maxStateKey      = 128  // bytes
+	maxStateKeys     = 1000 // of one room
 	rememberOutcomes = 1024 // state events
 	rememberLost     = 8192 // state events; more than any log keeps by default
 	reservedPrefix   = "im."
@@ -139,11 +140,11 @@ func (f *fold) change(e *Event) outcome {
 // add sums up an event of the class Merged and returns it with the total.
 func (f *fold) add(e *Event) *Event {
 	var b mergedBody
-	if json.Unmarshal(e.Body, &b) != nil {
+	if json.Unmarshal(e.Body, &b) != nil || b.N > MaxSeq {
 		return nil
 	}
 	key := totalKey(e.Kind)
-	b.Total = f.total(key) + b.N
+	b.Total = min(f.total(key)+b.N, MaxSeq) // both are at most that, so the sum does not wrap
 	value, _ := json.Marshal(b.Total)
 	f.cells[key] = cell{value, e.Pos.Seq}
 	f.encoded = nil
@@ -180,6 +181,12 @@ func (f *fold) hides(e *Event) bool {
 	}
 	_, lost := f.lost.get(e.Pos.Seq)
 	return lost && e.Kind == State
+}
+
+// empty reports whether the fold says nothing that the events which are kept do
+// not say.
+func (f *fold) empty() bool {
+	return len(f.cells) == 0 && !f.closed && len(f.outcome.m) == 0 && len(f.lost.m) == 0
 }
 
 // state returns the cells as a JSON object.

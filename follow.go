@@ -31,6 +31,8 @@ func (h *Hub) core(ctx context.Context, id string) (*core, error) {
 		case <-c.opened:
 		case <-ctx.Done():
 			return nil, &Error{Code: CodeTimeout, cause: ctx.Err()}
+		case <-h.life.Done():
+			return nil, ErrClosed
 		}
 		if c.openErr != nil {
 			return nil, c.openErr
@@ -45,104 +47,209 @@ func (h *Hub) core(ctx context.Context, id string) (*core, error) {
 // open brings the room to the head of its log. If that fails the next use tries
 // again.
 func (c *core) open() {
+	defer close(c.opened)
 	ctx, cancel := context.WithTimeout(c.hub.life, c.hub.opts.Timeouts.Hook)
 	defer cancel()
 	c.ticket = c.hub.engine.Register(c.id, c)
 	c.used, c.renewing = time.Now(), true
-	if err := c.follow(ctx); err != nil {
+	err := c.hub.protect("opening a room", func() error { return c.follow(ctx) })
+	if err != nil {
 		c.hub.opts.Logger.Error("a room cannot be opened", "room", c.id, "error", err)
 		c.openErr = &Error{Code: CodeOverloaded, RetryAfter: time.Second, cause: err}
-		c.mu.Lock()
-		c.gone = true
-		stop := c.stop
-		c.mu.Unlock()
-		if stop != nil {
-			stop()
-		}
+		c.discard()
 		c.hub.rooms.removeIf(c.id, c)
-		close(c.opened)
 		return
 	}
-	close(c.opened)
 	c.mu.Lock()
 	broken := c.broken
 	c.renewing = broken
 	c.mu.Unlock()
 	if broken {
-		c.refollow()
+		c.hub.background(c.refollow)
 	}
 }
 
-// follow loads the room's snapshot and follows the log from there, or goes on
-// where the fold is if the log still has that place. It returns when the fold has
-// reached what was the head.
+// pursuit is one following of a room's log, from where it begins to where the
+// log ends it. While it catches up it folds on its own, so that nobody sees a
+// room that is folded in part; then it takes the room over.
+type pursuit struct {
+	core   *core
+	epoch  string
+	head   uint64 // of the log when the pursuit began: events up to it are history
+	target uint64 // the last of them that is still kept
+	fold   *fold
+	asks   []*control    // that history holds beyond what the room has seen
+	caught chan struct{} // closed when it has taken over
+	live   bool          // it has
+}
+
+// follow follows the log from where the fold is, if the log still goes on from
+// there, or else anew. It returns when the room has reached what was the head.
 func (c *core) follow(ctx context.Context) error {
-	log := c.hub.opts.Log
-	head, err := log.Head(ctx, c.id)
+	head, err := c.hub.opts.Log.Head(ctx, c.id)
 	if err != nil {
 		return err
 	}
-	after := c.resumePoint(head)
-	if after.IsZero() {
-		if after, err = c.restart(ctx, head); err != nil {
+	if after, ok := c.resumePoint(head); ok {
+		err := c.pursue(ctx, &pursuit{core: c, epoch: head.Epoch, live: true}, after)
+		if !errors.Is(err, ErrGap) {
 			return err
 		}
 	}
-	stop, err := log.Follow(ctx, c.id, after, c.deliver)
+	p, after, err := c.startOver(ctx, head)
+	if err != nil {
+		return err
+	}
+	err = c.pursue(ctx, p, after)
 	if errors.Is(err, ErrGap) && !after.IsZero() {
 		// The events between the snapshot and the oldest that is kept are
 		// gone. What the snapshot says is still the best there is.
 		c.hub.opts.Logger.Warn("a room's log does not reach back to its snapshot; state may be older than it says", "room", c.id)
-		stop, err = log.Follow(ctx, c.id, Position{}, c.deliver)
+		err = c.pursue(ctx, p, Position{})
 	}
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.caught:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// resumePoint returns where the fold stands, if the log can go on from there.
+func (c *core) resumePoint(head Position) (Position, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fold == nil || c.epoch != head.Epoch || c.received > head.Seq || errors.Is(c.cause, ErrGap) {
+		return Position{}, false
+	}
+	return Position{c.epoch, c.received}, true
+}
+
+// startOver prepares a pursuit that begins with the room's snapshot, if there is
+// one, or with the oldest event.
+func (c *core) startOver(ctx context.Context, head Position) (p *pursuit, after Position, err error) {
+	log := c.hub.opts.Log
+	p = &pursuit{core: c, epoch: head.Epoch, head: head.Seq, fold: newFold(maxStateKeys), caught: make(chan struct{})}
+	if sl, ok := log.(SnapshotLog); ok {
+		s, found, err := sl.LoadSnapshot(ctx, c.id)
+		if err != nil {
+			return nil, Position{}, err
+		}
+		if found && s.Pos.Epoch == head.Epoch && s.Pos.Seq <= head.Seq {
+			if err := p.fold.load(s.Data, s.Pos.Seq); err != nil {
+				return nil, Position{}, err
+			}
+			after = s.Pos
+		}
+	}
+	// The head itself may no longer be kept: then nobody delivers it.
+	newest, err := log.Read(ctx, c.id, Range{Newest: true, Max: 1})
+	if err != nil {
+		return nil, Position{}, err
+	}
+	if n := len(newest.Events); n > 0 {
+		if last := newest.Events[n-1].Pos; last.Epoch == head.Epoch {
+			p.target = min(last.Seq, head.Seq)
+		}
+	}
+	return p, after, nil
+}
+
+// pursue begins to follow.
+func (c *core) pursue(ctx context.Context, p *pursuit, after Position) error {
+	c.mu.Lock()
+	c.pursuit, c.broken, c.cause = p, false, nil
+	c.mu.Unlock()
+	stop, err := c.hub.opts.Log.Follow(ctx, c.id, after, p.deliver)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	c.stop = stop
+	if !p.live && p.fold.seq >= p.target {
+		p.takeOverLocked()
+	}
 	c.mu.Unlock()
-	return c.await(ctx, head.Seq)
+	return nil
 }
 
-// resumePoint returns where the fold stands, if the log goes on from there, or
-// the zero Position.
-func (c *core) resumePoint(head Position) Position {
+// deliver takes events from the log. It is called in order, may be under a lock
+// of the log, and does not block.
+func (p *pursuit) deliver(events []*Event, err error) {
+	c := p.core
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fold == nil || c.epoch != head.Epoch || c.received > head.Seq {
-		return Position{}
+	wake := c.pursuit == p && !c.gone && !c.broken && p.takeLocked(events, err)
+	renew := c.pursuit == p && c.broken && !c.renewing && !c.gone
+	c.renewing = c.renewing || renew
+	c.mu.Unlock()
+	if wake {
+		c.ticket.Wake()
 	}
-	c.broken = false
-	return Position{c.epoch, c.received}
+	if renew {
+		c.hub.background(c.refollow)
+	}
 }
 
-// restart forgets what the room was and begins with its snapshot, if there is
-// one. Every session has fallen out of the feed then.
-func (c *core) restart(ctx context.Context, head Position) (after Position, err error) {
-	fresh := newFold(c.hub.opts.Bounds.StateKeys)
-	if sl, ok := c.hub.opts.Log.(SnapshotLog); ok {
-		s, found, err := sl.LoadSnapshot(ctx, c.id)
-		if err != nil {
-			return Position{}, err
+// takeLocked notes events, or that the following has ended. It reports whether
+// there is something to deliver.
+func (p *pursuit) takeLocked(events []*Event, err error) (news bool) {
+	c := p.core
+	for _, e := range events {
+		if e.Pos.Epoch != p.epoch {
+			err = ErrGap // the log began anew without a word
+			break
 		}
-		if found && s.Pos.Epoch == head.Epoch && s.Pos.Seq <= head.Seq {
-			if err := fresh.load(s.Data, s.Pos.Seq); err != nil {
-				return Position{}, err
+		if !p.live && e.Pos.Seq <= p.head {
+			if _, ask := p.fold.apply(e); ask != nil && (c.epoch != p.epoch || e.Pos.Seq > c.received) {
+				p.asks = append(p.asks, ask)
 			}
-			after = s.Pos
+			continue
+		}
+		if !p.live {
+			p.takeOverLocked()
+		}
+		if e.Pos.Seq > c.received {
+			c.received = e.Pos.Seq
+			c.incoming = append(c.incoming, e)
+			news = true
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	first := c.fold == nil
-	c.fold, c.epoch, c.broken = fresh, head.Epoch, false
-	c.received, c.backlog, c.incoming, c.unsaved, c.savedAt = after.Seq, head.Seq, nil, 0, time.Now()
-	if first {
-		c.feed = fanout.NewFeed(c.id, head.Seq, &c.hub.feedLimits)
-	} else {
-		c.feed.Restart(head.Seq)
+	if err != nil {
+		c.broken, c.cause = true, err
+	} else if !p.live && c.stop != nil && p.fold.seq >= p.target {
+		p.takeOverLocked()
 	}
-	return after, nil
+	c.wakeWaitersLocked()
+	return news
+}
+
+// takeOverLocked makes what the pursuit has folded the room. Every session that
+// is in it has fallen out of the feed, and enters again; members of a room that was
+// closed meanwhile leave.
+func (p *pursuit) takeOverLocked() {
+	c := p.core
+	first := c.fold == nil
+	c.fold, c.epoch, c.incoming = p.fold, p.epoch, nil
+	c.received = max(p.head, p.fold.seq)
+	if first {
+		c.feed = fanout.NewFeed(c.id, c.received, &c.hub.feedLimits)
+	} else {
+		c.feed.Restart(c.received)
+		for _, ask := range p.asks {
+			if ask.Type == controlKick {
+				c.obeyLocked(ask)
+			}
+		}
+		if c.fold.closed {
+			c.obeyLocked(&control{Type: controlClose})
+		}
+	}
+	p.live, p.fold, p.asks = true, nil, nil
+	c.wakeWaitersLocked()
+	close(p.caught)
 }
 
 // refollow renews the following after the log has ended it, until it succeeds
@@ -151,18 +258,19 @@ func (c *core) refollow() {
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
 		c.abandon()
 		ctx, cancel := context.WithTimeout(c.hub.life, c.hub.opts.Timeouts.Hook)
-		err := c.follow(ctx)
+		err := c.hub.protect("following a room", func() error { return c.follow(ctx) })
 		cancel()
 		if c.hub.life.Err() != nil {
 			return
 		}
 		c.mu.Lock()
-		c.renewing = err != nil || c.broken
+		c.renewing = (err != nil || c.broken) && !c.gone
 		again := c.renewing
 		c.mu.Unlock()
 		if !again {
 			break
 		}
+		c.hub.opts.Logger.Warn("a room cannot follow its log; trying again", "room", c.id, "error", err)
 		select {
 		case <-c.hub.life.Done():
 			return
@@ -176,11 +284,7 @@ func (c *core) refollow() {
 func (c *core) abandon() {
 	c.mu.Lock()
 	stop, cause := c.stop, c.cause
-	c.stop, c.cause = nil, nil
-	c.broken = true
-	if errors.Is(cause, ErrGap) {
-		c.epoch = "" // what was folded is no base to go on from
-	}
+	c.stop, c.broken = nil, true
 	c.mu.Unlock()
 	if cause != nil {
 		c.hub.opts.Logger.Warn("a room lost its log and follows it anew", "room", c.id, "error", cause)
@@ -190,80 +294,7 @@ func (c *core) abandon() {
 	}
 }
 
-// await returns when the fold has passed seq.
-func (c *core) await(ctx context.Context, seq uint64) error {
-	c.mu.Lock()
-	if c.received >= seq {
-		c.mu.Unlock()
-		return nil
-	}
-	w := waiter{seq, make(chan struct{})}
-	c.waiters = append(c.waiters, w)
-	c.mu.Unlock()
-	select {
-	case <-w.done:
-		return nil
-	case <-ctx.Done():
-		return &Error{Code: CodeTimeout, cause: ctx.Err()}
-	}
-}
-
-// save stores a snapshot if something was folded since the last one.
-func (c *core) save(ctx context.Context) error {
-	sl, ok := c.hub.opts.Log.(SnapshotLog)
-	if !ok {
-		return nil
-	}
-	c.mu.Lock()
-	if c.fold == nil || c.unsaved == 0 || c.broken {
-		c.mu.Unlock()
-		return nil
-	}
-	asks := c.sealLocked(time.Now())
-	s := Snapshot{Pos: Position{c.epoch, c.fold.seq}, Data: c.fold.save()}
-	c.unsaved, c.savedAt = 0, time.Now()
-	c.mu.Unlock()
-	for _, ask := range asks {
-		ask()
-	}
-	if err := sl.SaveSnapshot(ctx, c.id, s); err != nil {
-		c.mu.Lock()
-		c.unsaved++
-		c.mu.Unlock()
-		return err
-	}
-	return nil
-}
-
-// unload ends the room on this node if nobody has used it since `idle`. It
-// reports whether it did.
-func (c *core) unload(ctx context.Context, idle time.Time) bool {
-	if err := c.save(ctx); err != nil {
-		return false
-	}
-	c.mu.Lock()
-	if c.gone || c.users > 0 || len(c.members) > 0 || c.unsaved > 0 && c.saves() || len(c.merging) > 0 || c.used.After(idle) {
-		c.mu.Unlock()
-		return false
-	}
-	c.gone = true
-	stop := c.stop
-	c.stop = nil
-	c.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
-	c.hub.rooms.removeIf(c.id, c)
-	return true
-}
-
-// saves reports whether the log keeps snapshots.
-func (c *core) saves() bool {
-	_, ok := c.hub.opts.Log.(SnapshotLog)
-	return ok
-}
-
-// discard ends the following of a room of a hub that has ended.
+// discard ends the room on this node, whatever it is doing.
 func (c *core) discard() {
 	c.mu.Lock()
 	c.gone = true

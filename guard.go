@@ -59,3 +59,14 @@ func (g *guard) run(ctx context.Context, d time.Duration, what string, f func(ct
 	}
 	return &Error{Code: CodeTimeout, cause: fmt.Errorf("%s has not returned: %w", what, context.Cause(ctx))}
 }
+
+// protect runs f, which may call a Log of the host, and makes an error of a panic.
+func (h *Hub) protect(what string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.opts.Logger.Error("a part of the hub panicked and goes on", "what", what, "panic", p, "stack", string(debug.Stack()))
+			err = &Error{Code: CodeInternal, cause: fmt.Errorf("%s panicked: %v", what, p)}
+		}
+	}()
+	return f()
+}

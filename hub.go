@@ -9,6 +9,7 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -82,11 +83,11 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 	h.guard = guard{max: int64(o.Bounds.Hooks), log: o.Logger.Error}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.closed = make(chan struct{})
-	h.intercepted = h.accept
+	h.intercepted = h.innermost
 	for _, m := range slices.Backward(o.Intercept) {
 		h.intercepted = m(h.intercepted)
 	}
-	h.resyncs = pool{max: 8, start: h.background}
+	h.resyncs = pool{max: 8, start: h.background, protect: h.protect}
 	h.engine = fanout.NewEngine(0, o.FlushGap, func(p any) {
 		o.Logger.Error("a delivery panicked", "panic", p)
 	})
@@ -124,7 +125,10 @@ func (h *Hub) User(id string) UserSessions { return UserSessions{h, id} }
 // Send sends a message to all sessions of the user on this node, outside of any
 // room, and returns how many took it. It is delivered at most once: sessions that
 // do not read lose it.
-func (u UserSessions) Send(_ context.Context, kind Kind, body any) (int, error) {
+func (u UserSessions) Send(ctx context.Context, kind Kind, body any) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	message, err := u.hub.direct(kind, body)
 	if err != nil {
 		return 0, err
@@ -167,34 +171,29 @@ func (h *Hub) direct(kind Kind, body any) ([]byte, error) {
 // host's own, of a bot, of a test. The hub owns conn from then on, also if it
 // returns an error.
 func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
-	if err := u.check(); err != nil {
-		conn.Abort()
-		return nil, errorf(CodeUnauthorized, "%v", err)
+	err := h.admitUser(&u)
+	if err == nil {
+		err = h.connect()
 	}
-	if err := h.connect(); err != nil {
+	if err != nil {
 		conn.Abort()
 		return nil, err
 	}
-	return h.open(conn, &http.Request{Method: http.MethodGet, Header: http.Header{}}, &u)
+	return h.open(conn, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}, &u), nil
 }
 
 // open makes a session of a connection for which connect has succeeded. u is nil if the
 // client still has to say who it is.
-func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) (*Session, error) {
-	s := &Session{hub: h, id: h.sessionID(), conn: conn, request: r, opened: time.Now(), done: make(chan struct{})}
+func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
+	s := &Session{hub: h, id: h.sessionID(), conn: conn, request: r, opened: time.Now()}
 	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, func(c *fanout.Cursor) {
 		h.resyncs.run(func() { h.resync(c) })
 	})
 	s.hear()
 	h.sessions.update(s.id, func(*Session, bool) (*Session, bool) { return s, true })
 	if u != nil {
-		if err := h.enroll(s, u); err != nil {
-			h.forget(s)
-			h.connections.Done()
-			conn.Abort()
-			return nil, err
-		}
-		s.welcome(0)
+		h.enroll(s, u)
+		s.outlet.Queue(s.welcome(0)) // before the client can ask for anything
 	}
 	conn.Start(sessionEnd{s})
 	s.outlet.Flush()
@@ -202,13 +201,13 @@ func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) (*Session, err
 		s.end(&Error{Code: CodeShutdown, RetryAfter: h.returnTime()})
 	}
 	if h.life.Err() != nil {
-		conn.Abort()
+		s.abort()
 	}
-	return s, nil
+	return s
 }
 
 // enroll makes the session one of its user.
-func (h *Hub) enroll(s *Session, u *User) error {
+func (h *Hub) enroll(s *Session, u *User) {
 	s.user.Store(u)
 	h.users.update(u.ID, func(old *devices, ok bool) (*devices, bool) {
 		var list []*Session
@@ -218,7 +217,6 @@ func (h *Hub) enroll(s *Session, u *User) error {
 		return &devices{append(slices.Clip(list), s)}, true
 	})
 	h.observe(Signal{Type: SignalSessionOpened, Session: s})
-	return nil
 }
 
 // forget takes an ended session out of the registries.
@@ -257,17 +255,25 @@ func (h *Hub) authenticate(r *http.Request) (*User, error) {
 		}
 		return nil, &Error{Code: CodeUnauthorized, cause: err}
 	}
+	if err := h.admitUser(&u); err != nil {
+		return nil, err
+	}
+	return &u, nil
+}
+
+// admitUser checks and completes a user whom the host has named.
+func (h *Hub) admitUser(u *User) error {
 	if err := u.check(); err != nil {
-		return nil, &Error{Code: CodeInternal, cause: err}
+		return &Error{Code: CodeInternal, cause: err}
 	}
 	if u.Name == "" {
 		u.Name = u.ID
 	}
 	if !u.Expires.IsZero() && !u.Expires.After(h.opts.Now()) {
-		return nil, &Error{Code: CodeExpired}
+		return &Error{Code: CodeExpired}
 	}
 	u.Roles = slices.Clone(u.Roles)
-	return &u, nil
+	return nil
 }
 
 // sessionID returns 128 random bits and a tag that only this hub, or one with

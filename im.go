@@ -51,12 +51,11 @@ type Options struct {
 	// Admit decides whether a session may enter a room, and read its history.
 	// Nil lets every user in. It is asked again for each join, also when a client resumes.
 	Admit func(ctx context.Context, s *Session, room string) error
-	// Intercept sees every event that a client sends, the first one outermost,
-	// and may accept, change, hold or refuse it. Events that the host itself sends
-	// with Room.Send do not pass here.
+	// Intercept sees every event that a client sends, likes and changes of state
+	// included, the first one outermost, and may accept, change, hold or refuse it.
+	// Events that the host itself sends with Room.Send do not pass here.
 	Intercept []Middleware
-	// Observe is told what happens, on the goroutine on which it happens. It
-	// must not block.
+	// Observe is told what happens, before it goes on. It must not block.
 	Observe func(Signal)
 
 	// Origins are the origins of foreign pages that may connect, such as
@@ -105,7 +104,6 @@ type Bounds struct {
 	ResumeEvents int // events that a client may have missed and still resume. Defaults to 1,000
 	RingBatches  int // recent batches kept per room for slow viewers. Defaults to 256
 	RingBytes    int // and their bytes. Defaults to 512 KiB
-	StateKeys    int // keys of a room's state. Defaults to 1,000
 	Hooks        int // calls of hooks and operations that hang, before new ones are refused. Defaults to 1,000
 }
 
@@ -217,7 +215,6 @@ func (b *Bounds) complete() error {
 		{"ResumeEvents", &b.ResumeEvents, 1000, 1, 100_000},
 		{"RingBatches", &b.RingBatches, 256, 2, 1 << 16},
 		{"RingBytes", &b.RingBytes, 512 << 10, 4 << 10, 1 << 30},
-		{"StateKeys", &b.StateKeys, 1000, 1, 100_000},
 		{"Hooks", &b.Hooks, 1000, 1, 1_000_000},
 	} {
 		if *n.field == 0 {

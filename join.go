@@ -2,9 +2,8 @@ package im
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/liveim/im/internal/fanout"
@@ -47,24 +46,21 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 		return err
 	}
 	defer c.release()
-	m := &member{core: c, session: s, tier: tier, slot: -1}
-	old, err := s.become(m)
-	if err != nil {
-		return err
-	}
-	var replaced *fanout.Cursor
-	if old != nil {
-		replaced = old.core.remove(old)
-	}
 	since := Position{}
 	if req.Since != nil {
 		since = Position(*req.Since)
 	}
 	c.catchUp(ctx, since)
-	if err := c.enter(ctx, m, &wire.Entry{Op: wire.OpJoined, ID: req.ID, Room: req.Room}, since, replaced); err != nil {
+	m := &member{core: c, session: s, tier: tier, slot: -1}
+	old, err := s.become(m)
+	if err != nil {
+		return err
+	}
+	entry := &wire.Entry{Op: wire.OpJoined, ID: req.ID, Room: req.Room}
+	if replaced, err := c.enter(ctx, m, old, entry, since); err != nil {
 		s.unbecome(m)
-		if replaced != nil {
-			s.outlet.Leave(replaced, encode(&wire.Message{Op: wire.OpLeft, Room: req.Room, Code: string(asError(err).Code)}))
+		if replaced != nil { // the client is in neither way any more
+			s.left(old, replaced, 0, asError(err))
 		}
 		return err
 	}
@@ -83,7 +79,7 @@ func (c *core) catchUp(ctx context.Context, since Position) {
 	if ahead {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		_ = c.await(ctx, since.Seq) // if it stays ahead, the client starts anew
+		_ = c.await(ctx, since) // if it stays ahead, the client starts anew
 	}
 }
 
@@ -115,47 +111,50 @@ func (s *Session) unbecome(m *member) {
 	m.core.remove(m)
 }
 
-// enter puts a session into the room, or moves one that fell out of the feed
-// to its head, and sends it the entry: the state as of now, and either all events
-// since a position or the newest ones. What follows comes through the cursor, so
-// nothing is missing in between and nothing comes twice.
-func (c *core) enter(ctx context.Context, m *member, entry *wire.Entry, since Position, replaced *fanout.Cursor) error {
+// enter puts a session into the room, in the place of an old membership if it
+// has one, and sends it the entry: the state as of now, and either all events since
+// a position or the newest ones. What follows comes through the cursor, so nothing
+// is missing in between and nothing comes twice. A session that fell out of the
+// feed enters as the same member. It returns the cursor that was replaced.
+func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, since Position) (replaced *fanout.Cursor, err error) {
 	c.mu.Lock()
-	asks := c.sealLocked(time.Now())
+	c.sealLocked(time.Now())
+	if old != nil && old.slot >= 0 {
+		replaced = c.cursors[old.slot]
+	}
 	if c.fold.closed {
 		c.mu.Unlock()
-		return ErrRoomClosed
+		c.obey()
+		return replaced, ErrRoomClosed
 	}
 	pos := Position{c.epoch, c.feed.Seq()}
 	cursor := fanout.NewCursor(m, c.epoch, c, m.session.outlet, m.tier, c.feed.Next(), pos.Seq)
-	switch {
-	case entry.Op == wire.OpJoined:
-		c.addLocked(m, cursor)
-	case m.slot < 0 || c.cursors[m.slot] != replaced:
-		c.mu.Unlock()
-		return nil // it has left meanwhile
-	default:
+	if m == old {
+		if replaced == nil {
+			c.mu.Unlock()
+			return nil, nil // it has left meanwhile
+		}
 		c.cursors[m.slot] = cursor
+	} else {
+		c.addLocked(m, cursor, old)
 	}
 	entry.Pos, entry.State, entry.Online = wire.Position(pos), c.fold.state(), len(c.members)
 	c.mu.Unlock()
-	for _, ask := range asks {
-		ask()
-	}
+	c.obey()
 	if err := c.fill(ctx, entry, since, pos, m.tier); err != nil {
-		return err
+		return replaced, err
 	}
 	if !m.session.outlet.Enter(wire.AppendEntry(nil, entry), cursor, replaced) {
-		return ErrClosed
+		return replaced, ErrClosed
 	}
 	c.mu.Lock()
 	out := m.slot < 0
 	c.mu.Unlock()
-	if out { // removed while it entered
+	if out { // put out while it entered: it was told so before it was told that it is in
 		m.session.outlet.Leave(cursor, encode(&wire.Message{Op: wire.OpLeft, Room: c.id, Code: string(CodeKicked)}))
 	}
 	c.ticket.Wake() // what came meanwhile, and the online count
-	return nil
+	return nil, nil
 }
 
 // fill adds the events of an entry as of pos: what came after since if the log
@@ -165,10 +164,10 @@ func (c *core) fill(ctx context.Context, entry *wire.Entry, since, pos Position,
 	end := Position{pos.Epoch, pos.Seq + 1}
 	if !since.IsZero() && since.Epoch == pos.Epoch && since.Seq <= pos.Seq {
 		page, err := c.read(ctx, Range{After: since, Before: end, Max: bounds.ResumeEvents})
+		events, whole := encodeTier(page.Events, tier, maxResumeBytes)
 		switch {
-		case err == nil && !page.More:
-			entry.Recovered, entry.Missed = true, page.Missed
-			entry.Events = encodeTier(page.Events, tier)
+		case err == nil && !page.More && whole:
+			entry.Recovered, entry.Missed, entry.Events = true, page.Missed, events
 			return nil
 		case err != nil && !errors.Is(err, ErrGap):
 			return err
@@ -178,7 +177,9 @@ func (c *core) fill(ctx context.Context, entry *wire.Entry, since, pos Position,
 	if err != nil && !errors.Is(err, ErrGap) {
 		return err
 	}
-	entry.Events = encodeTier(page.Events, tier)
+	slices.Reverse(page.Events)
+	entry.Events, _ = encodeTier(page.Events, tier, maxPageBytes)
+	slices.Reverse(entry.Events)
 	return nil
 }
 
@@ -198,7 +199,11 @@ func (h *Hub) resync(lost *fanout.Cursor) {
 	if !current {
 		return
 	}
-	err := c.enter(ctx, m, &wire.Entry{Op: wire.OpReset, Room: c.id}, since, lost)
+	_, err := c.enter(ctx, m, m, &wire.Entry{Op: wire.OpReset, Room: c.id}, since)
+	if errors.Is(err, ErrRoomClosed) {
+		s.leave(m, 0, asError(err))
+		return
+	}
 	if err != nil {
 		h.opts.Logger.Warn("a slow session cannot be brought back into its room", "room", c.id, "user", s.User().ID, "error", err)
 		s.end(&Error{Code: CodeSlowConsumer, cause: err})
@@ -208,30 +213,26 @@ func (h *Hub) resync(lost *fanout.Cursor) {
 	h.observe(Signal{Type: SignalReset, Room: c.id, Session: s})
 }
 
-func encodeTier(events []*Event, tier fanout.Tier) [][]byte {
-	list := make([][]byte, 0, len(events))
+// Bounds in bytes of what one request can make the hub hold for a client that
+// then does not read.
+const (
+	maxResumeBytes = 256 << 10 // of the events of an entry that goes on without a gap
+	maxPageBytes   = 48 << 10  // of the events of any other
+)
+
+// encodeTier encodes the events that a tier wants, up to so many bytes, and
+// reports whether that was all of them. Merged events are left out: what they add
+// up to is in the state.
+func encodeTier(events []*Event, tier fanout.Tier, most int) (list [][]byte, whole bool) {
 	for _, e := range events {
-		if laneOf(e.Class) <= tier {
-			list = append(list, encodeEvent(e))
+		if laneOf(e.Class) > tier || e.Class == Merged {
+			continue
 		}
+		b := encodeEvent(e)
+		if most -= len(b); most < 0 && len(list) > 0 {
+			return list, false
+		}
+		list = append(list, b)
 	}
-	return list
-}
-
-func encodeEvents(events []*Event) [][]byte { return encodeTier(events, fanout.TierFull) }
-
-// parseStateChange reads the body of "state.set".
-func parseStateChange(body json.RawMessage) (stateChange, error) {
-	var c stateChange
-	if err := json.Unmarshal(body, &c); err != nil {
-		return c, errorf(CodeBadRequest, `the body of state.set is {"key":…,"value":…} or {"key":…,"delete":true}`)
-	}
-	if !c.Delete && len(c.Value) == 0 {
-		return c, errorf(CodeBadRequest, `state.set needs a "value", or "delete":true`)
-	}
-	return c, nil
-}
-
-func versionBody(version uint64) json.RawMessage {
-	return append(strconv.AppendUint([]byte(`{"version":`), version, 10), '}')
+	return list, true
 }

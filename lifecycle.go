@@ -18,9 +18,10 @@ type lifecycle struct {
 	tasks       sync.WaitGroup // one for each goroutine of the hub
 	once        sync.Once      // ends the hub
 
-	lifeMu   sync.Mutex // guards the fields below, and Add of the groups above
-	leaving  bool       // no new connections and requests
-	stopping bool       // no new goroutines
+	lifeMu    sync.Mutex // guards the fields below, and Add of the groups above
+	connected int        // connections
+	leaving   bool       // no new connections and requests
+	stopping  bool       // no new goroutines
 }
 
 // connect counts a new connection in.
@@ -30,11 +31,20 @@ func (h *Hub) connect() error {
 	if h.leaving {
 		return &Error{Code: CodeShutdown, RetryAfter: h.returnTime(), cause: ErrClosed}
 	}
-	if h.sessions.len() >= h.opts.Bounds.Sessions {
+	if h.connected >= h.opts.Bounds.Sessions {
 		return &Error{Code: CodeOverloaded, RetryAfter: h.returnTime()}
 	}
+	h.connected++
 	h.connections.Add(1)
 	return nil
+}
+
+// disconnect counts it out again.
+func (h *Hub) disconnect() {
+	h.lifeMu.Lock()
+	h.connected--
+	h.lifeMu.Unlock()
+	h.connections.Done()
 }
 
 // begin counts a request in; done must follow.
@@ -138,7 +148,7 @@ func (h *Hub) end() {
 	h.once.Do(func() {
 		h.endLife()
 		for _, s := range h.sessions.all() {
-			s.conn.Abort()
+			s.abort()
 		}
 		h.connections.Wait()
 		h.engine.Close()
@@ -205,8 +215,9 @@ func wait(ctx context.Context, g *sync.WaitGroup) {
 
 // pool runs functions on few goroutines, which exist only while there is work.
 type pool struct {
-	max   int
-	start func(func())
+	max     int
+	start   func(func())
+	protect func(what string, f func() error) error
 
 	mu      sync.Mutex // guards the fields below
 	queue   []func()
@@ -239,6 +250,9 @@ func (p *pool) work() {
 		p.queue[0] = nil
 		p.queue = p.queue[1:]
 		p.mu.Unlock()
-		f()
+		_ = p.protect("a background task", func() error {
+			f()
+			return nil
+		})
 	}
 }

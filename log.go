@@ -51,9 +51,10 @@ type Log interface {
 	// Digest is equal, and Conflict if not. An ID that is repeated within one call
 	// counts likewise. Duplicates and conflicts are results, not errors.
 	//
-	// The error is for the whole call and means that the outcome is not known:
-	// any prefix of events may have been stored, or may yet be. Repeating the call
-	// with the same IDs is safe.
+	// The error is for the whole call. One that wraps [ErrNotStored] says that
+	// none of the events was or will be stored; any other means that the outcome is
+	// not known: any prefix of events may have been stored, or may yet be. Repeating the
+	// call with the same IDs is safe.
 	//
 	// The Pos of the given events is ignored. Class is set by the caller and must
 	// be kept with the event. An empty slice does nothing.
@@ -161,6 +162,10 @@ type Page struct {
 // ErrGap says that a log cannot go on from a position without a hole. The
 // follower starts again from a snapshot and the newest events.
 var ErrGap = errors.New("im: the log no longer reaches back to that position; start again from a snapshot")
+
+// ErrNotStored is wrapped by errors of Log.Append after which nothing was or will
+// be stored: the log refuses work that it cannot do, before any effect.
+var ErrNotStored = errors.New("im: the log takes nothing at the moment; nothing was stored")
 
 // Durability is how safe a stored critical event is.
 type Durability uint8

@@ -12,7 +12,7 @@ import (
 
 // mergeEvery is how often a room appends what was added to a merged kind: one
 // event per room, node and tick.
-const mergeEvery = 200 * time.Millisecond
+const mergeEvery = 500 * time.Millisecond
 
 // merge is what was added to one kind since the last event.
 type merge struct {
@@ -38,9 +38,7 @@ func (c *core) merge(kind Kind, n uint64) error {
 		c.merging[kind] = m
 		c.hub.after(mergeEvery, func() { c.mergeNow(kind) })
 	}
-	if sum := m.n + n; sum >= m.n && sum <= MaxSeq {
-		m.n = sum
-	}
+	m.n = min(m.n+n, MaxSeq) // both are at most that, so the sum does not wrap
 	return nil
 }
 
@@ -48,7 +46,12 @@ func (c *core) merge(kind Kind, n uint64) error {
 func (c *core) mergeNow(kind Kind) {
 	ctx, cancel := context.WithTimeout(c.hub.life, c.hub.opts.Timeouts.Hook)
 	defer cancel()
-	if c.mergeOnce(ctx, kind) {
+	more := true
+	_ = c.hub.protect("adding up", func() error {
+		more = c.mergeOnce(ctx, kind)
+		return nil
+	})
+	if more {
 		c.hub.after(mergeEvery, func() { c.mergeNow(kind) })
 	}
 }
@@ -67,11 +70,14 @@ func (c *core) mergeOnce(ctx context.Context, kind Kind) bool {
 		m.pending = &Event{ID: uuid.NewString(), Kind: kind, Body: body}
 		m.n = 0
 	}
-	e := *m.pending
+	pending := m.pending
+	e := *pending
 	c.mu.Unlock()
-	if _, err := c.store(ctx, &e); err == nil {
+	if _, _, err := c.store(ctx, &e); err == nil {
 		c.mu.Lock()
-		m.pending = nil
+		if m.pending == pending {
+			m.pending = nil
+		}
 		c.mu.Unlock()
 	}
 	return true

@@ -1,5 +1,7 @@
 package im
 
+import "context"
+
 // SignalType is what a [Signal] tells of.
 type SignalType uint8
 
@@ -32,15 +34,14 @@ type Signal struct {
 	Err     error
 }
 
-// observe calls the host's observer. A panic of it is logged and goes no further.
+// observe calls the host's observer. Whatever that does, it ends there.
 func (h *Hub) observe(s Signal) {
 	if h.opts.Observe == nil {
 		return
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			h.opts.Logger.Error("a hook of the host panicked", "hook", "Options.Observe", "panic", p)
-		}
-	}()
-	h.opts.Observe(s)
+	// The context is not the hub's: the end of sessions is observed as well.
+	_ = h.guard.run(context.Background(), h.opts.Timeouts.Hook, "Options.Observe", func(context.Context) error {
+		h.opts.Observe(s)
+		return nil
+	})
 }

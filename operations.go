@@ -19,6 +19,16 @@ type Request struct {
 	Session *Session
 }
 
+// EventID returns the id of the event that the call should make with [WithID], so
+// that a retry of the call makes no second one: the one that a send of the same
+// user under the same client id would have. It is empty if there is no CID.
+func (r *Request) EventID() string {
+	if r.CID == "" {
+		return ""
+	}
+	return eventID(r.User.ID, r.CID)
+}
+
 // OpFunc carries out an operation. What it returns is encoded to JSON and reaches the
 // client as the body of the answer; an *[Error] is the answer as it is.
 //
@@ -27,7 +37,7 @@ type Request struct {
 type OpFunc func(ctx context.Context, req *Request) (any, error)
 
 // Handle registers an operation that clients may call, under a name with a dot
-// such as "gift.send". Names without a dot, and those that begin with "im.", "state." or "mod.",
+// such as "gift.send". Names without a dot, and those that begin with "im." or "state.",
 // are the protocol's own. Register operations before the hub serves.
 //
 // Handle panics if the name is not such a name or is taken, as

@@ -67,14 +67,26 @@ type limiterKey struct {
 
 func newLimiter(limits map[Kind]Limit) *limiter { return &limiter{limits: limits} }
 
+// clamp bounds n by what can be taken at once.
+func (l *limiter) clamp(kind Kind, n uint64) uint64 {
+	if limit := l.limitOf(kind); limit != Unlimited {
+		return min(n, uint64(limit.N))
+	}
+	return n
+}
+
+func (l *limiter) limitOf(kind Kind) Limit {
+	if limit, ok := l.limits[kind]; ok {
+		return limit
+	}
+	return otherLimit
+}
+
 // take takes n tokens. If they are not there it takes none and returns after
 // which time they will be; waiting exactly that long is enough if nothing else
 // is taken meanwhile.
 func (l *limiter) take(user string, kind Kind, n int, now time.Time) (wait time.Duration, ok bool) {
-	limit, known := l.limits[kind]
-	if !known {
-		limit = otherLimit
-	}
+	limit := l.limitOf(kind)
 	if limit == Unlimited {
 		return 0, true
 	}
@@ -85,6 +97,12 @@ func (l *limiter) take(user string, kind Kind, n int, now time.Time) (wait time.
 	key := limiterKey{user, kind}
 	b := s.buckets[key]
 	if b == nil {
+		if len(s.buckets) >= maxBuckets {
+			s.sweepLocked(now)
+		}
+		if len(s.buckets) >= maxBuckets {
+			return time.Second, false // forgetting somebody would give an abuser a new burst
+		}
 		b = rate.NewLimiter(rate.Limit(float64(limit.N)/limit.Per.Seconds()), limit.N)
 		if s.buckets == nil {
 			s.buckets = map[limiterKey]*rate.Limiter{}
@@ -113,11 +131,18 @@ func (l *limiter) sweep(now time.Time) {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
-		for k, b := range s.buckets {
-			if b.TokensAt(now) >= float64(b.Burst()) {
-				delete(s.buckets, k)
-			}
-		}
+		s.sweepLocked(now)
 		s.mu.Unlock()
+	}
+}
+
+// maxBuckets bounds the memory of a shard, to about 13 MB.
+const maxBuckets = 1 << 16
+
+func (s *limiterShard) sweepLocked(now time.Time) {
+	for k, b := range s.buckets {
+		if b.TokensAt(now) >= float64(b.Burst()) {
+			delete(s.buckets, k)
+		}
 	}
 }

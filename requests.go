@@ -2,10 +2,14 @@ package im
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"time"
 
+	"github.com/liveim/im/internal/fanout"
 	"github.com/liveim/im/internal/wire"
 )
 
@@ -31,11 +35,10 @@ func (s *Session) receive(msg []byte) (err error) {
 	}
 	for i := range reqs {
 		if ready := s.outlet.Ready(); ready != nil {
-			select {
-			case <-ready:
-			case <-s.done:
-				return errEnded
-			}
+			<-ready // also when the session is cut off
+		}
+		if s.ending.Load() {
+			return errEnded
 		}
 		if err := s.serve(&reqs[i]); err != nil {
 			s.refuse(&reqs[i], err)
@@ -100,7 +103,7 @@ func (s *Session) identify(req *wire.Request) error {
 		if old == nil || req.Op == wire.OpRefresh {
 			return errorf(CodeUnauthorized, `%s needs a "token"`, req.Op)
 		}
-		s.welcome(req.ID)
+		s.outlet.Send(s.welcome(req.ID))
 		return nil
 	}
 	r := s.request.Clone(s.hub.life)
@@ -122,23 +125,21 @@ func (s *Session) identify(req *wire.Request) error {
 	}
 	if old != nil {
 		s.user.Store(u)
-		s.welcome(req.ID)
-		return nil
+	} else {
+		s.hub.enroll(s, u)
 	}
-	if err := s.hub.enroll(s, u); err != nil {
-		return err
-	}
-	s.welcome(req.ID)
+	s.outlet.Send(s.welcome(req.ID))
 	return nil
 }
 
-func (s *Session) welcome(id uint64) {
+// welcome is what tells a client who it is.
+func (s *Session) welcome(id uint64) []byte {
 	u := s.User()
 	var expires int64
 	if !u.Expires.IsZero() {
 		expires = max(1, u.Expires.Sub(s.hub.opts.Now()).Milliseconds())
 	}
-	s.reply(&wire.Message{
+	return encode(&wire.Message{
 		Op: wire.OpWelcome, ID: id, SID: s.id, Protocol: wire.Version,
 		User:      &wire.User{ID: u.ID, Name: u.Name, Roles: u.Roles},
 		Heartbeat: s.hub.opts.Timeouts.Heartbeat.Milliseconds(), Expires: expires,
@@ -175,7 +176,14 @@ func (s *Session) history(ctx context.Context, req *wire.Request) error {
 	c.mu.Lock()
 	epoch := c.epoch
 	c.mu.Unlock()
-	s.outlet.Send(wire.AppendHistory(nil, req.ID, req.Room, epoch, encodeEvents(page.Events), page.Missed, page.More))
+	if r.Newest {
+		slices.Reverse(page.Events)
+	}
+	events, whole := encodeTier(page.Events, fanout.TierFull, maxPageBytes)
+	if r.Newest {
+		slices.Reverse(events)
+	}
+	s.outlet.Send(wire.AppendHistory(nil, req.ID, req.Room, epoch, events, page.Missed, page.More || !whole))
 	return nil
 }
 
@@ -191,27 +199,45 @@ func (s *Session) setState(ctx context.Context, req *wire.Request) error {
 	if err := checkCID(req.CID); err != nil {
 		return err
 	}
-	change, err := parseStateChange(req.Body)
-	if err != nil {
-		return err
-	}
 	if wait, ok := s.hub.limits.take(u.ID, State, 1, time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, RetryAfter: wait}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.hub.opts.Timeouts.Send)
-	defer cancel()
-	set := setRequest{change: change, from: u.author()}
-	if req.CID != "" {
-		set.id = eventID(u.ID, req.CID)
-	}
-	id, version, err := s.hub.Room(req.Room).setState(ctx, &set)
-	if e := asError(err); e != nil && e.Code == CodeTimeout {
-		s.outlet.Send(wire.AppendAck(nil, req.ID, string(StatusUnknown), "", nil))
-		return nil
-	}
+	var version uint64
+	receipt, err := s.hub.submit(ctx, s.draft(req, u, State), func(ctx context.Context, d *Draft) (Receipt, error) {
+		change, err := parseStateChange(d.Body)
+		if err != nil {
+			return Receipt{}, err
+		}
+		id, v, err := s.hub.Room(d.room).setState(ctx, &setRequest{change: change, from: d.from, id: d.id})
+		if err != nil {
+			return unknownOr(err)
+		}
+		version = v
+		return Receipt{Status: StatusOK, Event: id}, nil
+	})
 	if err != nil {
 		return err
 	}
-	s.outlet.Send(wire.AppendAck(nil, req.ID, string(StatusOK), id, versionBody(version)))
+	var body json.RawMessage
+	if receipt.Status == StatusOK {
+		body = versionBody(version)
+	}
+	s.outlet.Send(wire.AppendAck(nil, req.ID, string(receipt.Status), receipt.Event, body))
 	return nil
+}
+
+// parseStateChange reads the body of "state.set".
+func parseStateChange(body json.RawMessage) (stateChange, error) {
+	var c stateChange
+	if err := json.Unmarshal(body, &c); err != nil {
+		return c, errorf(CodeBadRequest, `the body of state.set is {"key":…,"value":…} or {"key":…,"delete":true}`)
+	}
+	if !c.Delete && len(c.Value) == 0 {
+		return c, errorf(CodeBadRequest, `state.set needs a "value", or "delete":true`)
+	}
+	return c, nil
+}
+
+func versionBody(version uint64) json.RawMessage {
+	return append(strconv.AppendUint([]byte(`{"version":`), version, 10), '}')
 }

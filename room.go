@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -72,14 +71,18 @@ func (r *Room) Send(ctx context.Context, kind Kind, body any, opts ...SendOption
 		return nil, err
 	}
 	defer c.release()
-	return c.append(ctx, e)
+	e, _, err = c.append(ctx, e)
+	return e, err
 }
 
 // Add adds n to the room's total of a kind of the class Merged, for example
-// likes. Viewers are told the total at most five times a second.
+// likes. Viewers are told the total at most twice a second. n is at most 2^53-1.
 func (r *Room) Add(ctx context.Context, kind Kind, n uint64) error {
 	if spec := r.hub.kinds[kind]; spec.Class != Merged || kind == Presence {
 		return errorf(CodeBadRequest, "kind %q is not merged", kind)
+	}
+	if n > MaxSeq {
+		return errorf(CodeBadRequest, "n is at most 2^53-1")
 	}
 	c, err := r.hub.core(ctx, r.id)
 	if err != nil {
@@ -181,19 +184,14 @@ func (r *Room) control(ctx context.Context, ask control) error {
 		return err
 	}
 	defer c.release()
-	e, err := c.store(ctx, &Event{ID: uuid.NewString(), Kind: System, Body: body})
+	e, _, err := c.store(ctx, &Event{ID: uuid.NewString(), Kind: System, Body: body})
 	if err != nil {
 		return err
 	}
-	if err := c.await(ctx, e.Pos.Seq); err != nil {
+	if err := c.await(ctx, e.Pos); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	asks := c.sealLocked(time.Now())
-	c.mu.Unlock()
-	for _, ask := range asks {
-		ask()
-	}
+	c.folded(func(*fold) {})
 	return nil
 }
 

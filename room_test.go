@@ -92,8 +92,8 @@ func TestJoinShowsStateAndNewestEvents(t *testing.T) {
 		if first := string(e.Events[0].Body); first != "10" {
 			t.Fatalf("the oldest of the newest 20 is %s, want 10", first)
 		}
-		if v, ver := room.State().Get(t.Context(), "slide"); string(v) != "12" || ver != version {
-			t.Fatalf("Get: %s, %d; Set said %d", v, ver, version)
+		if v, ver, err := room.State().Get(t.Context(), "slide"); err != nil || string(v) != "12" || ver != version {
+			t.Fatalf("Get: %s, %d, %v; Set said %d", v, ver, err, version)
 		}
 	})
 }
@@ -266,8 +266,8 @@ func TestLikesAreMerged(t *testing.T) {
 				events, total = events+1, b.Total
 			}
 		}
-		if total != 300 || events > 3 {
-			t.Fatalf("total %d in %d events, want 300 in at most 3", total, events)
+		if total != 300 || events > 2 {
+			t.Fatalf("total %d in %d events, want 300 in at most 2", total, events)
 		}
 		if e := hub.Connect(user("late")).Join("42", nil); string(e.State["im.total.like"]) != "300" {
 			t.Fatalf("a late joiner sees %s", e.State["im.total.like"])
@@ -322,7 +322,7 @@ func TestRoomIsUnloadedAndComesBack(t *testing.T) {
 			t.Fatalf("%d rooms in use after three idle minutes", n)
 		}
 		pass(time.Hour) // the event itself is past its retention now
-		if v, got := room.State().Get(t.Context(), "slide"); string(v) != "1" || got != want {
+		if v, got, err := room.State().Get(t.Context(), "slide"); err != nil || string(v) != "1" || got != want {
 			t.Fatalf("the state came back as %s, version %d; want 1, %d", v, got, want)
 		}
 		v := hub.Join("42", user("ann"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -152,7 +153,7 @@ func TestRuling7CompareAndSetIsDecidedByTheFold(t *testing.T) {
 		if err := room.Delete(t.Context(), "seat", im.IfVersion(v2)); err != nil {
 			t.Fatal(err)
 		}
-		if value, ver := room.State().Get(t.Context(), "seat"); value != nil || ver != 0 {
+		if value, ver, err := room.State().Get(t.Context(), "seat"); err != nil || value != nil || ver != 0 {
 			t.Fatalf("after the delete: %s, %d", value, ver)
 		}
 	})
@@ -183,15 +184,18 @@ func TestRuling7ConcurrentSetsHaveOneWinner(t *testing.T) {
 }
 
 func TestRuling8LimitsOfStateAreInTheLog(t *testing.T) {
-	bubble(t, &im.Options{Bounds: im.Bounds{StateKeys: 2}}, func(t *testing.T, hub *imtest.Hub) {
+	bubble(t, nil, func(t *testing.T, hub *imtest.Hub) {
 		room := hub.Room("42")
-		for _, key := range []string{"a", "b", "a"} {
-			if _, err := room.Set(t.Context(), key, 1); err != nil {
+		for i := range 1000 {
+			if _, err := room.Set(t.Context(), fmt.Sprint("key-", i), 1); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := room.Set(t.Context(), "c", 1); !errors.Is(err, im.ErrConflict) || !strings.Contains(err.Error(), "2 keys") {
-			t.Fatalf("a third key: %v", err)
+		if _, err := room.Set(t.Context(), "key-7", 2); err != nil {
+			t.Fatalf("a key that is there: %v", err)
+		}
+		if _, err := room.Set(t.Context(), "one more", 1); !errors.Is(err, im.ErrConflict) || !strings.Contains(err.Error(), "1000 keys") {
+			t.Fatalf("a key too many: %v", err)
 		}
 		for _, key := range []string{"", strings.Repeat("k", 129), "im.total.like", "a\nb"} {
 			if _, err := room.Set(t.Context(), key, 1); code(err) != im.CodeBadRequest {

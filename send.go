@@ -1,6 +1,7 @@
 package im
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +31,7 @@ type Receipt struct {
 }
 
 // Draft is an event that a client wants to send, before it is accepted. The
-// interceptors see it in turn; they may change Body.
+// interceptors see it in turn. They may change Body, and nothing else.
 type Draft struct {
 	Room string
 	Kind Kind
@@ -42,7 +43,25 @@ type Draft struct {
 	// Session is where it comes from.
 	Session *Session
 
-	id string // of the event, formed once so that a held draft keeps it
+	// What the hub goes by, whatever becomes of the fields above.
+	id     string // of the event, formed once so that a held draft keeps it
+	digest string // of what the client sent, before anybody changed it
+	room   string
+	kind   Kind
+	from   Author
+	final  SendFunc // accepts it
+}
+
+// draft makes a draft of a request.
+func (s *Session) draft(req *wire.Request, u User, kind Kind) *Draft {
+	d := &Draft{
+		Room: req.Room, Kind: kind, Body: req.Body, From: u, CID: req.CID, Session: s,
+		id: uuid.NewString(), digest: s.hub.digest(kind, u.ID, req.Body), room: req.Room, kind: kind, from: u.author(),
+	}
+	if req.CID != "" {
+		d.id = eventID(u.ID, req.CID)
+	}
+	return d
 }
 
 // SendFunc takes a draft and decides its fate. An error refuses it; an *[Error]
@@ -92,17 +111,16 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	if err := checkCID(req.CID); err != nil {
 		return err
 	}
-	d := &Draft{Room: req.Room, Kind: spec.Kind, Body: req.Body, From: u, CID: req.CID, Session: s, id: uuid.NewString()}
-	if req.CID != "" {
-		d.id = eventID(u.ID, req.CID)
-	}
+	n := uint64(1)
+	final := h.accept
 	if spec.Class == Merged {
-		return s.sendMerged(req, d)
+		n = h.limits.clamp(spec.Kind, likes(req.Body))
+		final = h.acceptMerged
 	}
-	if wait, ok := h.limits.take(u.ID, spec.Kind, 1, time.Now()); !ok {
+	if wait, ok := h.limits.take(u.ID, spec.Kind, int(n), time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, RetryAfter: wait}
 	}
-	receipt, err := h.submit(ctx, d)
+	receipt, err := h.submit(ctx, s.draft(req, u, spec.Kind), final)
 	if err != nil {
 		return err
 	}
@@ -110,36 +128,24 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	return nil
 }
 
-// sendMerged adds to a total: {"n":3}, or any other body for one.
-func (s *Session) sendMerged(req *wire.Request, d *Draft) error {
-	var b mergedBody
-	if json.Unmarshal(d.Body, &b) != nil || b.N == 0 {
-		b.N = 1
-	}
+// likes reads how much a send adds to a total: {"n":3}, or any other body for one.
+func likes(body json.RawMessage) uint64 {
 	const most = 100 // in one send
-	n := min(b.N, most)
-	if wait, ok := s.hub.limits.take(d.From.ID, d.Kind, int(n), time.Now()); !ok {
-		return &Error{Code: CodeRateLimited, RetryAfter: wait}
+	var b mergedBody
+	if json.Unmarshal(body, &b) != nil || b.N == 0 {
+		return 1
 	}
-	c, err := s.hub.core(s.hub.life, d.Room)
-	if err != nil {
-		return err
-	}
-	defer c.release()
-	if err := c.merge(d.Kind, n); err != nil {
-		return err
-	}
-	s.outlet.Send(wire.AppendAck(nil, req.ID, string(StatusMerged), "", nil))
-	return nil
+	return min(b.N, most)
 }
 
-// submit runs a draft through the interceptors to the log, and answers within
-// Timeouts.Send. Where nothing can block it costs no goroutine.
-func (h *Hub) submit(ctx context.Context, d *Draft) (Receipt, error) {
+// submit runs a draft through the interceptors to final, which accepts it, and
+// answers within Timeouts.Send. Where nothing can block it costs no goroutine.
+func (h *Hub) submit(ctx context.Context, d *Draft, final SendFunc) (Receipt, error) {
+	d.final = final
 	if len(h.opts.Intercept) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, h.opts.Timeouts.Send)
 		defer cancel()
-		return h.accept(ctx, d)
+		return final(ctx, d)
 	}
 	var receipt Receipt
 	err := h.guard.run(ctx, h.opts.Timeouts.Send, "Options.Intercept", func(ctx context.Context) error {
@@ -156,24 +162,50 @@ func (h *Hub) submit(ctx context.Context, d *Draft) (Receipt, error) {
 	return receipt, err
 }
 
-// accept is the innermost SendFunc: it stores the event.
-func (h *Hub) accept(ctx context.Context, d *Draft) (Receipt, error) {
-	if len(d.Body) > h.opts.Bounds.Body || !json.Valid(d.Body) {
+// innermost is the SendFunc that the last interceptor calls.
+func (h *Hub) innermost(ctx context.Context, d *Draft) (Receipt, error) {
+	var b bytes.Buffer // in one line, as ParseRequests made it
+	if len(d.Body) > h.opts.Bounds.Body || json.Compact(&b, d.Body) != nil {
 		return Receipt{}, &Error{Code: CodeInternal, cause: errors.New("an interceptor made the body too large or no JSON")}
 	}
-	c, err := h.core(ctx, d.Room)
+	d.Body = b.Bytes()
+	return d.final(ctx, d)
+}
+
+// accept stores the event.
+func (h *Hub) accept(ctx context.Context, d *Draft) (Receipt, error) {
+	c, err := h.core(ctx, d.room)
 	if err != nil {
 		return Receipt{}, err
 	}
 	defer c.release()
-	e, err := c.append(ctx, &Event{ID: d.id, Kind: d.Kind, From: d.From.author(), Body: d.Body})
+	e, fresh, err := c.append(ctx, &Event{ID: d.id, Kind: d.kind, From: d.from, Body: d.Body, Digest: d.digest})
 	if err != nil {
-		if e := asError(err); e.Code == CodeTimeout {
-			h.opts.Logger.Warn("the fate of a send is unknown", "room", d.Room, "kind", d.Kind, "error", err)
-			return Receipt{Status: StatusUnknown}, nil
-		}
+		return unknownOr(err)
+	}
+	if fresh {
+		h.observe(Signal{Type: SignalAccepted, Room: d.room, Session: d.Session, Kind: d.kind, Event: e})
+	}
+	return Receipt{Status: StatusOK, Event: e.ID}, nil
+}
+
+// acceptMerged adds to a total.
+func (h *Hub) acceptMerged(ctx context.Context, d *Draft) (Receipt, error) {
+	c, err := h.core(ctx, d.room)
+	if err != nil {
 		return Receipt{}, err
 	}
-	h.observe(Signal{Type: SignalAccepted, Room: d.Room, Session: d.Session, Kind: d.Kind, Event: e})
-	return Receipt{Status: StatusOK, Event: e.ID}, nil
+	defer c.release()
+	if err := c.merge(d.kind, h.limits.clamp(d.kind, likes(d.Body))); err != nil {
+		return Receipt{}, err
+	}
+	return Receipt{Status: StatusMerged}, nil
+}
+
+// unknownOr makes the status of an error that leaves the fate open.
+func unknownOr(err error) (Receipt, error) {
+	if asError(err).Code == CodeTimeout {
+		return Receipt{Status: StatusUnknown}, nil
+	}
+	return Receipt{}, err
 }

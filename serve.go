@@ -43,11 +43,11 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	conn, err := websocket.Upgrade(w, r, &h.webSocket)
 	if err != nil {
-		h.connections.Done()
+		h.disconnect()
 		h.opts.Logger.Debug("a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	_, _ = h.open(conn, slim(r), u) // the session has been told
+	h.open(conn, slim(r), u)
 }
 
 // let decides whether a request may open a connection, and for whom. The user

@@ -27,9 +27,9 @@ type Session struct {
 	request *http.Request
 	user    atomic.Pointer[User] // nil until the client has said who it is
 	opened  time.Time
-	heard   atomic.Int64  // when the client was last heard of, as hub.clock
-	asked   atomic.Bool   // it was asked whether it is there, and has not answered
-	done    chan struct{} // closed when the connection is gone
+	heard   atomic.Int64 // when the client was last heard of, as hub.clock
+	asked   atomic.Int64 // when it was asked whether it is there, as hub.clock; 0: it has answered
+	ending  atomic.Bool  // no request is worked on any more
 
 	mu    sync.Mutex // guards the fields below
 	rooms map[string]*member
@@ -85,8 +85,16 @@ func (s *Session) Close(reason *Error) {
 
 // end says goodbye.
 func (s *Session) end(reason *Error) {
+	s.ending.Store(true)
 	bye := encode(&wire.Message{Op: wire.OpBye, Code: string(reason.Code), Reason: reason.reason(), Retry: reason.retryMillis()})
 	s.outlet.Finish(bye, reason.Code.CloseCode(), reason.reason())
+}
+
+// abort cuts the connection.
+func (s *Session) abort() {
+	s.ending.Store(true)
+	s.conn.Abort()
+	s.outlet.Closed() // whoever waits for room in the queue waits no longer
 }
 
 // member returns the session's membership in a room, nil if it is not in.
@@ -105,10 +113,18 @@ func (s *Session) leave(m *member, id uint64, why *Error) {
 		delete(s.rooms, m.core.id)
 	}
 	s.mu.Unlock()
-	cursor := m.core.remove(m)
-	if !current || cursor == nil {
-		return
+	if cursor := m.core.remove(m); current && cursor != nil {
+		s.left(m, cursor, id, why)
 	}
+}
+
+// left tells the client, and the host, of a membership that has ended.
+func (s *Session) left(m *member, cursor *fanout.Cursor, id uint64, why *Error) {
+	s.mu.Lock()
+	if s.rooms[m.core.id] == m {
+		delete(s.rooms, m.core.id)
+	}
+	s.mu.Unlock()
 	left := &wire.Message{Op: wire.OpLeft, ID: id, Room: m.core.id}
 	if why != nil {
 		left.Code, left.Reason = string(why.Code), why.reason()
@@ -134,7 +150,10 @@ func (s sessionEnd) Control(wire []byte) {
 }
 
 // Fail is transport.Session.
-func (s sessionEnd) Fail(code int, reason string) { s.outlet.Finish(nil, code, reason) }
+func (s sessionEnd) Fail(code int, reason string) {
+	s.ending.Store(true)
+	s.outlet.Finish(nil, code, reason)
+}
 
 // Writable is transport.Session.
 func (s sessionEnd) Writable() { s.outlet.Writable() }
@@ -144,29 +163,31 @@ func (s sessionEnd) Closed(err error) { s.closed(err) }
 
 func (s *Session) hear() {
 	s.heard.Store(s.hub.clock())
-	s.asked.Store(false)
+	s.asked.Store(0)
 }
 
 // closed takes the session out of everything. It is called once, when the
 // connection is gone.
 func (s *Session) closed(err error) {
+	defer s.hub.disconnect()
+	s.ending.Store(true)
 	s.mu.Lock()
 	s.ended = true
 	members := slices.Collect(maps.Values(s.rooms))
 	s.rooms = nil
 	s.mu.Unlock()
-	close(s.done)
 	s.outlet.Closed()
 	for _, m := range members {
 		m.core.remove(m)
 		m.core.ticket.Wake()
-		s.hub.observe(Signal{Type: SignalLeft, Room: m.core.id, Session: s, Err: err})
 	}
 	s.hub.forget(s)
+	for _, m := range members {
+		s.hub.observe(Signal{Type: SignalLeft, Room: m.core.id, Session: s, Err: err})
+	}
 	if s.user.Load() != nil {
 		s.hub.observe(Signal{Type: SignalSessionClosed, Session: s, Err: err})
 	}
-	s.hub.connections.Done()
 }
 
 // reply sends the answer to a request.

@@ -9,7 +9,7 @@ import (
 )
 
 // RoomState reads the attributes of a room as this node has folded them. What it
-// returns never goes back in time on one node.
+// returns never goes back in time on one node, unless the log itself was lost.
 type RoomState struct {
 	room *Room
 }
@@ -17,16 +17,16 @@ type RoomState struct {
 // State returns the room's state.
 func (r *Room) State() RoomState { return RoomState{r} }
 
-// Get returns the value of a key and its version, or nil and 0 if the key does
-// not exist or the room cannot be opened. Use the version with [IfVersion].
-func (s RoomState) Get(ctx context.Context, key string) (value json.RawMessage, version uint64) {
+// Get returns the value of a key and its version, nil and 0 if the key does not
+// exist. Use the version with [IfVersion].
+func (s RoomState) Get(ctx context.Context, key string) (value json.RawMessage, version uint64, err error) {
 	c, err := s.room.hub.core(ctx, s.room.id)
 	if err != nil {
-		return nil, 0
+		return nil, 0, err
 	}
 	defer c.release()
 	cell := c.cell(key)
-	return cell.Value, cell.Version
+	return cell.Value, cell.Version, nil
 }
 
 // All returns every key with its value.
@@ -63,6 +63,10 @@ func IfVersion(version uint64) SetOption {
 
 // SetAs makes a change come from a user instead of from the host.
 func SetAs(u User) SetOption { return func(r *setRequest) { r.from = u.author() } }
+
+// SetID gives the change an id, so that making it again after an outcome that is
+// not known has no second effect, as [WithID] does for events.
+func SetID(id string) SetOption { return func(r *setRequest) { r.id = id } }
 
 // Set gives a key of the room's state a value and returns the version of the
 // key. value is anything that encodes to JSON. Set returns after this node has
@@ -110,11 +114,14 @@ func (r *Room) setState(ctx context.Context, req *setRequest) (id string, versio
 	if req.id == "" {
 		req.id = uuid.NewString()
 	}
-	e, err := c.append(ctx, &Event{ID: req.id, Kind: State, From: req.from, Body: body})
+	if !validID(req.id, maxID) {
+		return "", 0, errorf(CodeBadRequest, "an id is 1 to %d bytes of UTF-8 without control characters", maxID)
+	}
+	e, _, err := c.append(ctx, &Event{ID: req.id, Kind: State, From: req.from, Body: body})
 	if err != nil {
 		return "", 0, err
 	}
-	if err := c.await(ctx, e.Pos.Seq); err != nil {
+	if err := c.await(ctx, e.Pos); err != nil {
 		return e.ID, 0, err
 	}
 	var o outcome
@@ -132,12 +139,10 @@ func (r *Room) setState(ctx context.Context, req *setRequest) (id string, versio
 // folded calls f with the fold of everything that was received. f must not keep it.
 func (c *core) folded(f func(*fold)) {
 	c.mu.Lock()
-	asks := c.sealLocked(time.Now())
+	c.sealLocked(time.Now())
 	f(c.fold)
 	c.mu.Unlock()
-	for _, ask := range asks {
-		ask()
-	}
+	c.obey()
 }
 
 func (c *core) cell(key string) (found cell) {

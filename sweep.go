@@ -25,10 +25,13 @@ func (h *Hub) sweepLoop() {
 		case <-h.life.Done():
 			return
 		case now := <-t.C:
-			wall := h.opts.Now()
-			for _, s := range h.sessions.all() {
-				s.sweep(now, wall)
-			}
+			_ = h.protect("keeping the times of sessions", func() error {
+				wall := h.opts.Now()
+				for _, s := range h.sessions.all() {
+					s.sweep(now, wall)
+				}
+				return nil
+			})
 		}
 	}
 }
@@ -41,7 +44,7 @@ func (s *Session) sweep(now, wall time.Time) {
 	switch {
 	case s.outlet.BlockedFor(now) >= t.Write:
 		s.hub.opts.Logger.Info("a client takes nothing and is cut off", "user", s.User().ID, "for", s.outlet.BlockedFor(now))
-		s.conn.Abort()
+		s.abort()
 		return
 	case s.conn.Overdue(now):
 		s.outlet.Finish(nil, 1008, "the message took too long to arrive")
@@ -61,12 +64,13 @@ func (s *Session) sweep(now, wall time.Time) {
 			s.heard.Store(s.hub.clock()) // of a client that never answers: when it was last sent one
 			s.outlet.Control(ask)
 		}
-	case silent > t.Heartbeat+t.Answer-t.sweepEvery():
-		s.conn.Abort()
-	case silent >= t.Heartbeat && !s.asked.Swap(true):
-		if ask != nil {
-			s.outlet.Control(ask)
+	case s.asked.Load() != 0:
+		if time.Duration(s.hub.clock()-s.asked.Load()) >= t.Answer-t.sweepEvery() {
+			s.abort()
 		}
+	case silent >= t.Heartbeat:
+		s.asked.Store(s.hub.clock())
+		s.outlet.Control(ask)
 	}
 }
 
@@ -80,7 +84,10 @@ func (h *Hub) maintainLoop() {
 		case <-h.life.Done():
 			return
 		case <-t.C:
-			h.maintain()
+			_ = h.protect("maintenance", func() error {
+				h.maintain()
+				return nil
+			})
 		}
 	}
 }
@@ -100,10 +107,11 @@ func (h *Hub) maintain() {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
-		if c.openErr == nil && !c.unload(ctx, idle) {
+		if c.openErr == nil {
 			if err := c.save(ctx); err != nil {
 				h.opts.Logger.Warn("the snapshot of a room could not be saved", "room", c.id, "error", err)
 			}
+			c.unload(idle)
 		}
 		cancel()
 	}

@@ -206,26 +206,30 @@ func (f *follower) check(t *rapid.T, until uint64, ahead bool) {
 type bubbled struct{ rapid.TB }
 
 func TestOutletModel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(bubbled{t}, func(rt *rapid.T) {
-			m := newMachine(t)
-			rt.Repeat(map[string]func(*rapid.T){
-				"push":  m.push,
-				"flush": func(*rapid.T) { m.Flush() },
-				"stall": func(*rapid.T) { m.conn.stall() },
-				"read":  func(t *rapid.T) { m.rig.read(rapid.IntRange(1, 400).Draw(t, "bytes")) },
-				"wait": func(t *rapid.T) {
-					ms := rapid.SampledFrom([]int{10, 600, 1001, 3000}).Draw(t, "ms")
-					<-time.After(time.Duration(ms) * time.Millisecond)
-				},
-				"talk":   m.talk,
-				"move":   m.move,
-				"resync": func(*rapid.T) { m.resync() },
-				"":       m.work,
-			})
-			m.settle(rt)
-			m.conn.check(t)
+	for range 10 { // it is cheap
+		synctest.Test(t, testOutletModel)
+	}
+}
+
+func testOutletModel(t *testing.T) {
+	rapid.Check(bubbled{t}, func(rt *rapid.T) {
+		m := newMachine(t)
+		rt.Repeat(map[string]func(*rapid.T){
+			"push":  m.push,
+			"flush": func(*rapid.T) { m.Flush() },
+			"stall": func(*rapid.T) { m.conn.stall() },
+			"read":  func(t *rapid.T) { m.rig.read(rapid.IntRange(1, 400).Draw(t, "bytes")) },
+			"wait": func(t *rapid.T) {
+				ms := rapid.SampledFrom([]int{10, 600, 1001, 3000}).Draw(t, "ms")
+				<-time.After(time.Duration(ms) * time.Millisecond)
+			},
+			"talk":   m.talk,
+			"move":   m.move,
+			"resync": func(*rapid.T) { m.resync() },
+			"":       m.work,
 		})
+		m.settle(rt)
+		m.conn.check(t)
 	})
 }
 

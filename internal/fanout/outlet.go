@@ -68,6 +68,15 @@ func (o *Outlet) Send(message []byte) bool {
 	return o.push(note{wire: o.conn.Private().Append(nil, message)}, false)
 }
 
+// Queue is Send without sending: the message leaves with whatever does next. It is
+// for a connection that has not been started.
+func (o *Outlet) Queue(message []byte) bool {
+	n := note{wire: o.conn.Private().Append(nil, message)}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pushLocked(n)
+}
+
 // Offer is Send for messages that may be left out: it also reports false, and
 // does nothing, if the queue is full.
 func (o *Outlet) Offer(message []byte) bool {
@@ -116,8 +125,8 @@ func (o *Outlet) Control(wire []byte) {
 }
 
 // Finish sends message, if it is not nil, and then ends the connection with the
-// transport's farewell. What is queued goes out before; cursors deliver nothing
-// any more. Only the first call counts.
+// transport's farewell. What is queued, and what the cursors are behind, goes out
+// before. Only the first call counts.
 func (o *Outlet) Finish(message []byte, code int, reason string) {
 	var wire []byte
 	if message != nil {
@@ -127,7 +136,6 @@ func (o *Outlet) Finish(message []byte, code int, reason string) {
 	o.mu.Lock()
 	ok := o.pushLocked(note{wire: wire, final: true})
 	o.closing = true
-	o.cursors = nil
 	o.mu.Unlock()
 	if ok {
 		o.Flush()

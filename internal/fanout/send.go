@@ -194,17 +194,18 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 	if o.control != nil {
 		s.add(o.control, segment{from: fromControl})
 	}
+	var final *note // goes out behind what the cursors bring
 	for i := range o.queue {
 		if budget <= 0 {
 			s.more = true
 			break
 		}
 		n := &o.queue[i]
-		from := fromQueue
 		if n.final {
-			from = fromFinal
+			final = n
+			break
 		}
-		s.add(n.wire, segment{from: from, cursor: n.enters})
+		s.add(n.wire, segment{from: fromQueue, cursor: n.enters})
 		budget -= len(n.wire)
 		if n.enters != nil {
 			n.enters.activate()
@@ -219,7 +220,7 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		}
 		if budget <= 0 {
 			s.more = true
-			return
+			break
 		}
 		before := len(s.segs)
 		if !c.gather(s, budget, oldest) {
@@ -233,6 +234,9 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		for _, seg := range s.segs[before:] {
 			budget -= seg.size
 		}
+	}
+	if final != nil && !s.more {
+		s.add(final.wire, segment{from: fromFinal})
 	}
 }
 

@@ -1,0 +1,148 @@
+package sse
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/liveim/im/internal/inlet"
+	"github.com/liveim/im/internal/sock"
+	"github.com/liveim/im/transport"
+)
+
+var (
+	_ transport.Conn   = (*Conn)(nil)
+	_ transport.Marker = (*Conn)(nil)
+)
+
+// Conn is the server's side of a stream of events. [Accept] makes it. Its methods
+// may be called from any goroutine, save that TrySend and Finish are called by
+// one goroutine at a time, after Start. It ends with Abort, with Finish, or when
+// the peer goes away; each time Session.Closed says so.
+//
+// Session.Closed gets nil if the hub finished in order, io.EOF if the peer hung
+// up, and otherwise what went wrong. After Abort that is an error that wraps
+// net.ErrClosed.
+type Conn struct {
+	options  *Options
+	rooms    []string
+	sock     *sock.Conn
+	response *response // nil if the connection was taken over
+	inlet    inlet.Inlet
+	early    bool // bytes came behind the request
+
+	phase     atomic.Uint32         // flags below; of a response
+	finishing atomic.Bool           // Finish was called
+	aborted   atomic.Bool           // Abort was called
+	cause     atomic.Pointer[error] // why the connection ends, if that is known before it has ended
+}
+
+const (
+	phaseStarted = 1 << iota // Start was called
+	phaseLeft                // Wait has returned, and nobody serves
+)
+
+func newConn(rooms []string, o *Options) *Conn {
+	c := &Conn{options: o, rooms: slices.Clone(rooms)}
+	c.inlet.Init(c.lose)
+	return c
+}
+
+// Start implements [transport.Conn].
+func (c *Conn) Start(s transport.Session) {
+	c.inlet.Start(s)
+	if c.response == nil {
+		go c.serve()
+		return
+	}
+	if c.phase.Or(phaseStarted)&phaseLeft != 0 {
+		c.inlet.End(errAborted)
+	}
+	close(c.response.started)
+}
+
+// Wait keeps the handler of the request until the stream has ended, where the
+// HTTP server keeps the connection, and returns at once where it was taken over.
+// The handler calls it last, after Start or Abort.
+func (c *Conn) Wait() {
+	if c.response == nil {
+		return
+	}
+	select {
+	case <-c.response.started:
+	case <-c.response.stopped:
+		if c.phase.Or(phaseLeft)&phaseStarted == 0 { // aborted before Start
+			c.response.release()
+			return
+		}
+	}
+	c.serve()
+}
+
+// Receive passes a message that came by another request to the session. It waits
+// for Start and for other calls, and returns when the session has worked on msg,
+// which is not kept. The error is that of the session, or one that wraps
+// net.ErrClosed if the session takes no more.
+func (c *Conn) Receive(msg []byte) error { return c.inlet.Receive(msg) }
+
+// Private implements [transport.Conn]; it is [Event].
+func (c *Conn) Private() transport.Format { return Event{} }
+
+// Shared implements [transport.Conn]; it is [Event].
+func (c *Conn) Shared() transport.Format { return Event{} }
+
+// Mark implements [transport.Marker]; it is an id field with the positions of the
+// rooms that Accept was given, in that order, and nothing without rooms.
+func (c *Conn) Mark(position func(room string) (epoch string, seq uint64)) []byte {
+	if len(c.rooms) == 0 {
+		return nil
+	}
+	return appendMark(make([]byte, 0, 8+32*len(c.rooms)), c.rooms, position)
+}
+
+// TrySend implements [transport.Conn].
+func (c *Conn) TrySend(bufs [][]byte) (int, error) { return c.sock.TrySend(bufs) }
+
+// Heartbeat implements [transport.Conn]; it is a comment, which is not answered.
+func (c *Conn) Heartbeat() (wire []byte, answered bool) { return comment, false }
+
+// Farewell implements [transport.Conn]; the stream has none.
+func (c *Conn) Farewell(int, string) []byte { return nil }
+
+// Finish implements [transport.Conn]. A connection that was taken over is half
+// closed, so that the last message is not lost to a reset, and is closed when the
+// peer has closed or after Options.Linger; a response ends when all is sent.
+func (c *Conn) Finish() {
+	c.finishing.Store(true)
+	c.inlet.Quiet()
+	if c.response != nil {
+		c.response.expire(c.options.linger())
+	} else {
+		// If it fails, the connection is gone and the reader knows.
+		_ = c.sock.SetReadDeadline(time.Now().Add(c.options.linger()))
+	}
+	c.sock.CloseWrite()
+}
+
+// Abort implements [transport.Conn].
+func (c *Conn) Abort() {
+	c.aborted.Store(true)
+	_ = c.sock.Close()
+}
+
+// Overdue implements [transport.Conn]; nothing is expected of the peer.
+func (c *Conn) Overdue(time.Time) bool { return false }
+
+// room is called by the socket: there is room again after a short send, or,
+// after Finish, everything is sent.
+func (c *Conn) room() {
+	if !c.finishing.Load() {
+		c.inlet.Writable()
+	}
+}
+
+// lose ends the connection because of err.
+func (c *Conn) lose(err error) {
+	c.cause.CompareAndSwap(nil, &err)
+	_ = c.sock.Close()
+}
