@@ -57,9 +57,12 @@ func (c *core) store(ctx context.Context, e *Event) (stored *Event, fresh bool, 
 
 // read is Log.Read without what viewers do not see, up to where this node has
 // folded: what is hidden further on is not known yet. It fills the page from
-// further events if there are such.
-func (c *core) read(ctx context.Context, r Range) (Page, error) {
-	const rounds = 20 // before a page is short, with More set
+// further events if there are such. hide, if not nil, hides more.
+func (c *core) read(ctx context.Context, r Range, hide func(*Event) bool) (Page, error) {
+	const (
+		rounds = 20  // before a page is short, with More set
+		fetch  = 200 // events at least in each, since many may be hidden
+	)
 	want := r.Max
 	if want <= 0 {
 		want = DefaultPage
@@ -71,18 +74,26 @@ func (c *core) read(ctx context.Context, r Range) (Page, error) {
 	})
 	var all Page
 	for round := 1; ; round++ {
-		r.Max = want - len(all.Events)
+		r.Max = max(want-len(all.Events), fetch)
 		page, err := c.hub.opts.Log.Read(ctx, c.id, r)
 		if err != nil {
 			return Page{}, err
 		}
-		shown := c.visible(page.Events)
+		shown := c.visible(page.Events, hide)
 		all.More = page.More
 		if r.Newest {
 			all.Events = append(shown, all.Events...)
 		} else {
 			all.Events = append(all.Events, shown...)
 			all.Missed += page.Missed
+		}
+		if extra := len(all.Events) - want; extra > 0 {
+			all.More = true
+			if r.Newest {
+				all.Events = all.Events[extra:]
+			} else {
+				all.Events = all.Events[:want]
+			}
 		}
 		if !page.More || len(all.Events) >= want || len(page.Events) == 0 || round == rounds {
 			return all, nil
@@ -96,12 +107,12 @@ func (c *core) read(ctx context.Context, r Range) (Page, error) {
 }
 
 // visible returns the events that viewers see.
-func (c *core) visible(events []*Event) []*Event {
+func (c *core) visible(events []*Event, hide func(*Event) bool) []*Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	shown := make([]*Event, 0, len(events))
 	for _, e := range events {
-		if !c.fold.hides(e) {
+		if !c.fold.hides(e) && (hide == nil || !hide(e)) {
 			shown = append(shown, e)
 		}
 	}

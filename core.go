@@ -35,15 +35,16 @@ type core struct {
 	fold     *fold // nil until the room is open
 	feed     fanout.Feed
 	waiters  []waiter
-	departed []departure // sessions that a control event put out, and that are to be told
-	pursuit  *pursuit    // the following that counts
-	stop     func()      // ends it; nil while there is none
-	broken   bool        // it has ended by itself
-	cause    error       // why
-	renewing bool        // somebody is at work to follow again
-	unsaved  int         // events folded since the last snapshot
-	online   int         // the count that was last told
-	onlineAt time.Time   // when
+	departed []departure          // sessions that a control event put out, and that are to be told
+	kicks    map[string]time.Time // of users, lately
+	pursuit  *pursuit             // the following that counts
+	stop     func()               // ends it; nil while there is none
+	broken   bool                 // it has ended by itself
+	cause    error                // why
+	renewing bool                 // somebody is at work to follow again
+	unsaved  int                  // events folded since the last snapshot
+	online   int                  // the count that was last told
+	onlineAt time.Time            // when
 	merging  map[Kind]*merge
 }
 
@@ -51,7 +52,8 @@ type core struct {
 type member struct {
 	core    *core
 	session *Session
-	slot    int // index in core.members
+	slot    int       // index in core.members
+	asked   time.Time // when it asked to enter
 	tier    fanout.Tier
 }
 
@@ -71,8 +73,13 @@ type departure struct {
 // onlineEvery is the least time between two announcements of the online count.
 const onlineEvery = time.Second
 
-// passedLocked reports whether the room has received pos, or has begun anew.
-func (c *core) passedLocked(pos Position) bool { return c.epoch != pos.Epoch || c.received >= pos.Seq }
+// passedLocked reports whether the room has received pos, or never will.
+func (c *core) passedLocked(pos Position) bool {
+	if c.epoch != pos.Epoch {
+		return !c.broken && !c.renewing
+	}
+	return c.received >= pos.Seq
+}
 
 func (c *core) wakeWaitersLocked() {
 	kept := c.waiters[:0]
@@ -143,12 +150,30 @@ func (c *core) obeyLocked(ask *control) {
 	if ask.Type == controlClose {
 		why.Code = CodeRoomClosed
 	}
+	if ask.Type == controlKick {
+		c.noteKickLocked(ask.User)
+	}
 	for i := len(c.members) - 1; i >= 0; i-- {
 		m := c.members[i]
 		if ask.Type == controlClose || ask.Type == controlKick && m.session.User().ID == ask.User {
 			c.departed = append(c.departed, departure{m, c.removeLocked(m), why})
 		}
 	}
+}
+
+// noteKickLocked remembers a kick for as long as a join that was admitted before
+// it may still be under way.
+func (c *core) noteKickLocked(user string) {
+	now := time.Now()
+	if c.kicks == nil {
+		c.kicks = map[string]time.Time{}
+	}
+	for u, at := range c.kicks {
+		if now.Sub(at) > 2*c.hub.opts.Timeouts.Hook {
+			delete(c.kicks, u)
+		}
+	}
+	c.kicks[user] = now
 }
 
 // obey tells the sessions that were put out.

@@ -63,6 +63,7 @@ func (c *core) open() {
 	c.mu.Lock()
 	broken := c.broken
 	c.renewing = broken
+	c.wakeWaitersLocked()
 	c.mu.Unlock()
 	if broken {
 		c.hub.background(c.refollow)
@@ -266,6 +267,7 @@ func (c *core) refollow() {
 		c.mu.Lock()
 		c.renewing = (err != nil || c.broken) && !c.gone
 		again := c.renewing
+		c.wakeWaitersLocked()
 		c.mu.Unlock()
 		if !again {
 			break

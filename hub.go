@@ -187,7 +187,13 @@ func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
 func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
 	s := &Session{hub: h, id: h.sessionID(), conn: conn, request: r, opened: time.Now()}
 	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, func(c *fanout.Cursor) {
-		h.resyncs.run(func() { h.resync(c) })
+		h.resyncs.run(func() {
+			err := h.protect("bringing back a slow session", func() error { return h.resync(c) })
+			if err != nil {
+				h.opts.Logger.Warn("a slow session cannot be brought back into its room", "user", s.User().ID, "error", err)
+				s.end(&Error{Code: CodeSlowConsumer, cause: err})
+			}
+		})
 	})
 	s.hear()
 	h.sessions.update(s.id, func(*Session, bool) (*Session, bool) { return s, true })

@@ -36,6 +36,7 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 	if !ok {
 		return errorf(CodeBadRequest, `"tier" is full, reduced or critical`)
 	}
+	asked := time.Now()
 	if err := s.admit(ctx, req.Room); err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 		since = Position(*req.Since)
 	}
 	c.catchUp(ctx, since)
-	m := &member{core: c, session: s, tier: tier, slot: -1}
+	m := &member{core: c, session: s, tier: tier, slot: -1, asked: asked}
 	old, err := s.become(m)
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 		}
 		return err
 	}
-	if old == nil {
+	if old == nil && s.member(req.Room) == m {
 		s.hub.observe(Signal{Type: SignalJoined, Room: req.Room, Session: s})
 	}
 	return nil
@@ -127,6 +128,11 @@ func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, sin
 		c.obey()
 		return replaced, ErrRoomClosed
 	}
+	if at, kicked := c.kicks[m.session.User().ID]; kicked && at.After(m.asked) {
+		c.mu.Unlock()
+		c.obey()
+		return replaced, &Error{Code: CodeKicked} // it was admitted before that
+	}
 	pos := Position{c.epoch, c.feed.Seq()}
 	cursor := fanout.NewCursor(m, c.epoch, c, m.session.outlet, m.tier, c.feed.Next(), pos.Seq)
 	if m == old {
@@ -163,7 +169,7 @@ func (c *core) fill(ctx context.Context, entry *wire.Entry, since, pos Position,
 	bounds := &c.hub.opts.Bounds
 	end := Position{pos.Epoch, pos.Seq + 1}
 	if !since.IsZero() && since.Epoch == pos.Epoch && since.Seq <= pos.Seq {
-		page, err := c.read(ctx, Range{After: since, Before: end, Max: bounds.ResumeEvents})
+		page, err := c.read(ctx, Range{After: since, Before: end, Max: bounds.ResumeEvents}, isMerged)
 		events, whole := encodeTier(page.Events, tier, maxResumeBytes)
 		switch {
 		case err == nil && !page.More && whole:
@@ -173,7 +179,7 @@ func (c *core) fill(ctx context.Context, entry *wire.Entry, since, pos Position,
 			return err
 		}
 	}
-	page, err := c.read(ctx, Range{Before: end, Max: bounds.JoinEvents, Newest: true})
+	page, err := c.read(ctx, Range{Before: end, Max: bounds.JoinEvents, Newest: true}, isMerged)
 	if err != nil && !errors.Is(err, ErrGap) {
 		return err
 	}
@@ -184,7 +190,7 @@ func (c *core) fill(ctx context.Context, entry *wire.Entry, since, pos Position,
 }
 
 // resync lets a session enter again whose cursor fell out of the feed.
-func (h *Hub) resync(lost *fanout.Cursor) {
+func (h *Hub) resync(lost *fanout.Cursor) error {
 	m := lost.Owner.(*member)
 	c, s := m.core, m.session
 	ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
@@ -197,21 +203,24 @@ func (h *Hub) resync(lost *fanout.Cursor) {
 	}
 	c.mu.Unlock()
 	if !current {
-		return
+		return nil
 	}
 	_, err := c.enter(ctx, m, m, &wire.Entry{Op: wire.OpReset, Room: c.id}, since)
 	if errors.Is(err, ErrRoomClosed) {
 		s.leave(m, 0, asError(err))
-		return
+		return nil
 	}
 	if err != nil {
-		h.opts.Logger.Warn("a slow session cannot be brought back into its room", "room", c.id, "user", s.User().ID, "error", err)
-		s.end(&Error{Code: CodeSlowConsumer, cause: err})
-		return
+		return err
 	}
 	h.stats.resets.Add(1)
 	h.observe(Signal{Type: SignalReset, Room: c.id, Session: s})
+	return nil
 }
+
+// isMerged tells the events that an entry leaves out: what they add up to is in
+// the state.
+func isMerged(e *Event) bool { return e.Class == Merged }
 
 // Bounds in bytes of what one request can make the hub hold for a client that
 // then does not read.
@@ -221,11 +230,10 @@ const (
 )
 
 // encodeTier encodes the events that a tier wants, up to so many bytes, and
-// reports whether that was all of them. Merged events are left out: what they add
-// up to is in the state.
+// reports whether that was all of them.
 func encodeTier(events []*Event, tier fanout.Tier, most int) (list [][]byte, whole bool) {
 	for _, e := range events {
-		if laneOf(e.Class) > tier || e.Class == Merged {
+		if laneOf(e.Class) > tier {
 			continue
 		}
 		b := encodeEvent(e)

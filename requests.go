@@ -166,7 +166,7 @@ func (s *Session) history(ctx context.Context, req *wire.Request) error {
 		return err
 	}
 	defer c.release()
-	page, err := c.read(ctx, r)
+	page, err := c.read(ctx, r, nil)
 	if errors.Is(err, ErrGap) {
 		return &Error{Code: CodeNotFound, Reason: "that place of the room's history is no longer kept", cause: err}
 	}

@@ -101,7 +101,7 @@ func (r *Room) History(ctx context.Context, rng Range) (Page, error) {
 		return Page{}, err
 	}
 	defer c.release()
-	return c.read(ctx, rng)
+	return c.read(ctx, rng, nil)
 }
 
 // Position returns the room's head as this node knows it.

@@ -65,13 +65,13 @@ func NewOutlet(conn transport.Conn, limits *Limits, counters *Counters, lost fun
 // Send queues a message for this session and sends it. It reports false if the
 // session is closing.
 func (o *Outlet) Send(message []byte) bool {
-	return o.push(note{wire: o.conn.Private().Append(nil, message)}, false)
+	return o.push(note{wire: o.encode(message)}, false)
 }
 
 // Queue is Send without sending: the message leaves with whatever does next. It is
 // for a connection that has not been started.
 func (o *Outlet) Queue(message []byte) bool {
-	n := note{wire: o.conn.Private().Append(nil, message)}
+	n := note{wire: o.encode(message)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.pushLocked(n)
@@ -80,14 +80,14 @@ func (o *Outlet) Queue(message []byte) bool {
 // Offer is Send for messages that may be left out: it also reports false, and
 // does nothing, if the queue is full.
 func (o *Outlet) Offer(message []byte) bool {
-	return o.push(note{wire: o.conn.Private().Append(nil, message)}, true)
+	return o.push(note{wire: o.encode(message)}, true)
 }
 
 // Enter sends message, which says that the session is in a room, and has c
 // deliver what follows it. replaced, if not nil, delivers nothing more from the
 // moment of the call.
 func (o *Outlet) Enter(message []byte, c, replaced *Cursor) bool {
-	n := note{wire: o.conn.Private().Append(nil, message), enters: c}
+	n := note{wire: o.encode(message), enters: c}
 	o.mu.Lock()
 	o.removeLocked(replaced)
 	ok := o.pushLocked(n)
@@ -105,7 +105,7 @@ func (o *Outlet) Enter(message []byte, c, replaced *Cursor) bool {
 func (o *Outlet) Leave(c *Cursor, message []byte) bool {
 	o.mu.Lock()
 	o.removeLocked(c)
-	ok := o.pushLocked(note{wire: o.conn.Private().Append(nil, message)})
+	ok := o.pushLocked(note{wire: o.encode(message)})
 	o.mu.Unlock()
 	if ok {
 		o.Flush()
@@ -130,7 +130,7 @@ func (o *Outlet) Control(wire []byte) {
 func (o *Outlet) Finish(message []byte, code int, reason string) {
 	var wire []byte
 	if message != nil {
-		wire = o.conn.Private().Append(nil, message)
+		wire = o.encode(message)
 	}
 	wire = append(wire, o.conn.Farewell(code, reason)...)
 	o.mu.Lock()
@@ -140,6 +140,12 @@ func (o *Outlet) Finish(message []byte, code int, reason string) {
 	if ok {
 		o.Flush()
 	}
+}
+
+// encode makes the wire form of a message for this session.
+func (o *Outlet) encode(message []byte) []byte {
+	const overhead = 16 // of a frame
+	return o.conn.Private().Append(make([]byte, 0, len(message)+overhead), message)
 }
 
 func (o *Outlet) push(n note, mayRefuse bool) bool {

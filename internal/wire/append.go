@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -141,6 +142,11 @@ func appendBody(dst []byte, body json.RawMessage) []byte {
 }
 
 func appendList(dst []byte, events [][]byte) []byte {
+	size := 16
+	for _, e := range events {
+		size += len(e) + 1
+	}
+	dst = slices.Grow(dst, size)
 	dst = append(dst, `,"events":[`...)
 	for i, e := range events {
 		if i > 0 {
