@@ -279,6 +279,36 @@ func TestPanicOfATask(t *testing.T) {
 	})
 }
 
+// A connection that panics costs its own session, not the flush of the others.
+func TestPanicOfAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []any
+		e := NewEngine(1, gap, func(p any) { told = append(told, p) })
+		defer e.Close()
+		room, k := newRoom("42", 0, roomy), newTask()
+		var rigs []*rig
+		for range 3 {
+			r := newRig(t, unlimited, testLimits)
+			k.cursors = append(k.cursors, r.enter(room, TierFull))
+			rigs = append(rigs, r)
+		}
+		rigs[1].conn.during = func() { panic("no connection") }
+		ticket := e.Register("42", k)
+		for range 2 {
+			room.push(time.Now(), "c")
+			ticket.Wake()
+			<-time.After(gap)
+			synctest.Wait()
+		}
+		rigs[0].expect(t, "joined", "0>1 c1", "1>2 c2")
+		rigs[1].expect(t, "joined")
+		rigs[2].expect(t, "joined", "0>1 c1", "1>2 c2")
+		if fmt.Sprint(told) != "[no connection]" || rigs[1].conn.aborted != 1 {
+			t.Errorf("told of %v, the connection was aborted %d times", told, rigs[1].conn.aborted)
+		}
+	})
+}
+
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := NewEngine(4, gap, nil)
