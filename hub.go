@@ -19,6 +19,8 @@ import (
 	"github.com/liveim/im/internal/fanout"
 	"github.com/liveim/im/internal/wire"
 	"github.com/liveim/im/transport"
+	"github.com/liveim/im/transport/longpoll"
+	"github.com/liveim/im/transport/sse"
 	"github.com/liveim/im/transport/websocket"
 )
 
@@ -38,6 +40,8 @@ type Hub struct {
 	requests    *limiter // of all other requests, by user
 	started     time.Time
 	webSocket   websocket.Options
+	stream      sse.Options
+	poll        longpoll.Options
 
 	rooms    registry[*core]
 	sessions registry[*Session] // by session id
@@ -179,13 +183,16 @@ func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
 		conn.Abort()
 		return nil, err
 	}
-	return h.open(conn, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}, &u), nil
+	return h.open(conn, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}, &u, ""), nil
 }
 
 // open makes a session of a connection for which connect has succeeded. u is nil if the
-// client still has to say who it is.
-func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
-	s := &Session{hub: h, id: h.sessionID(), conn: conn, request: r, opened: time.Now()}
+// client still has to say who it is, and sid empty for a new session.
+func (h *Hub) open(conn transport.Conn, r *http.Request, u *User, sid string) *Session {
+	if sid == "" {
+		sid = h.sessionID(u)
+	}
+	s := &Session{hub: h, id: sid, conn: conn, request: r, opened: time.Now()}
 	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, func(c *fanout.Cursor) {
 		h.resyncs.run(func() {
 			err := h.protect("bringing back a slow session", func() error { return h.resync(c) })
@@ -282,15 +289,43 @@ func (h *Hub) admitUser(u *User) error {
 	return nil
 }
 
-// sessionID returns 128 random bits and a tag that only this hub, or one with
-// the same Secret, can make.
-func (h *Hub) sessionID() string {
+// sessionID returns 128 random bits and a tag over them and the user that only
+// this hub, or one with the same Secret, can make.
+func (h *Hub) sessionID(u *User) string {
 	id := make([]byte, 16, 32)
 	rand.Read(id)
+	user := ""
+	if u != nil {
+		user = u.ID
+	}
+	return base64.RawURLEncoding.EncodeToString(append(id, h.sessionTag(id, user)...))
+}
+
+func (h *Hub) sessionTag(id []byte, user string) []byte {
 	mac := hmac.New(sha256.New, h.opts.Secret)
 	writeField(mac.Write, "session")
+	writeField(mac.Write, user)
 	mac.Write(id)
-	return base64.RawURLEncoding.EncodeToString(append(id, mac.Sum(nil)[:16]...))
+	return mac.Sum(nil)[:16]
+}
+
+// validSessionID reports whether a hub with this Secret made the id for the user.
+func (h *Hub) validSessionID(sid, user string) bool {
+	raw, err := base64.RawURLEncoding.DecodeString(sid)
+	return err == nil && len(raw) == 32 && hmac.Equal(raw[16:], h.sessionTag(raw[:16], user))
+}
+
+// session returns the user's live session with the id. An id of somebody else is
+// like one that nobody has.
+func (h *Hub) session(sid, user string) *Session {
+	if !h.validSessionID(sid, user) {
+		return nil
+	}
+	s, ok := h.sessions.get(sid)
+	if !ok || s.User().ID != user {
+		return nil
+	}
+	return s
 }
 
 // clock is the monotonic time since the hub was made.

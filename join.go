@@ -135,6 +135,7 @@ func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, sin
 	}
 	pos := Position{c.epoch, c.feed.Seq()}
 	cursor := fanout.NewCursor(m, c.epoch, c, m.session.outlet, m.tier, c.feed.Next(), pos.Seq)
+	cursor.Room = c.id
 	if m == old {
 		if replaced == nil {
 			c.mu.Unlock()

@@ -68,8 +68,10 @@ func (s *Session) call(ctx context.Context, req *wire.Request) error {
 	if !ok {
 		return errorf(CodeNotFound, "there is no operation %.40q", req.Op)
 	}
-	if req.Room != "" && s.member(req.Room) == nil {
-		return &Error{Code: CodeNotJoined}
+	if req.Room != "" {
+		if err := s.mayAct(ctx, req.Room); err != nil {
+			return err
+		}
 	}
 	if err := checkCID(req.CID); err != nil {
 		return err

@@ -189,8 +189,8 @@ func (s *Session) history(ctx context.Context, req *wire.Request) error {
 
 // setState answers "state.set".
 func (s *Session) setState(ctx context.Context, req *wire.Request) error {
-	if s.member(req.Room) == nil {
-		return &Error{Code: CodeNotJoined}
+	if err := s.mayAct(ctx, req.Room); err != nil {
+		return err
 	}
 	u := s.User()
 	if !s.hub.kinds[State].From.Allow(&u) {

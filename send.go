@@ -92,8 +92,8 @@ func (d *Draft) Settle(r Receipt, err error) {
 // send answers "send". The checks are in order of their cost, cheapest first.
 func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	h, u := s.hub, s.User()
-	if s.member(req.Room) == nil {
-		return &Error{Code: CodeNotJoined}
+	if err := s.mayAct(ctx, req.Room); err != nil {
+		return err
 	}
 	spec, ok := h.kinds[Kind(req.Kind)]
 	switch {

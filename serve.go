@@ -1,7 +1,6 @@
 package im
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -17,21 +16,62 @@ import (
 // ServeHTTP serves the hub's paths, which docs/protocol.md lists. Mount the hub
 // with http.StripPrefix, so that it sees "/ws".
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/ws":
-		h.serveWebSocket(w, r)
-	default:
-		writeError(w, errorf(CodeNotFound, "there is nothing at this path; WebSocket is at …/ws"))
+	room, route := routeOf(r.URL)
+	if route == nil {
+		if f, ok := staticFiles[r.URL.Path]; ok {
+			h.serveStatic(w, r, f)
+			return
+		}
+		writeError(w, errorf(CodeNotFound, "there is nothing at this path; try …/doctor, or …/ws"))
+		return
 	}
+	if route.shared && !h.crossOrigin(w, r, route) {
+		return
+	}
+	if !slices.Contains(route.methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(route.methods, ", "))
+		writeStatus(w, http.StatusMethodNotAllowed, errorf(CodeBadRequest, "use %s here", strings.Join(route.methods, " or ")))
+		return
+	}
+	route.serve(h, w, r, room)
+}
+
+// route is one path of the hub.
+type route struct {
+	methods []string
+	// shared paths answer for a user, and to pages of other origins only if the
+	// host has allowed them.
+	shared bool
+	serve  func(h *Hub, w http.ResponseWriter, r *http.Request, room string)
+}
+
+var (
+	readMethods = []string{http.MethodGet, http.MethodHead}
+	routes      = map[string]*route{
+		"ws":      {[]string{http.MethodGet}, true, func(h *Hub, w http.ResponseWriter, r *http.Request, _ string) { h.serveWebSocket(w, r) }},
+		"sse":     {readMethods, true, func(h *Hub, w http.ResponseWriter, r *http.Request, _ string) { h.serveStream(w, r) }},
+		"poll":    {[]string{http.MethodGet}, true, func(h *Hub, w http.ResponseWriter, r *http.Request, _ string) { h.servePoll(w, r) }},
+		"send":    {[]string{http.MethodPost}, true, func(h *Hub, w http.ResponseWriter, r *http.Request, _ string) { h.servePost(w, r) }},
+		"history": {readMethods, true, func(h *Hub, w http.ResponseWriter, r *http.Request, room string) { h.serveHistory(w, r, room) }},
+	}
+)
+
+// routeOf finds the route of a path, and the room that it names.
+func routeOf(u *url.URL) (room string, _ *route) {
+	parts := strings.Split(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
+	switch {
+	case len(parts) == 1 && parts[0] != "history":
+		return "", routes[parts[0]]
+	case len(parts) == 3 && parts[0] == "rooms" && parts[2] == "history":
+		if room, err := url.PathUnescape(parts[1]); err == nil {
+			return room, routes["history"]
+		}
+	}
+	return "", nil
 }
 
 func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Connection", "close") // of whatever is refused; an upgrade writes its own header
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", "GET")
-		writeStatus(w, http.StatusMethodNotAllowed, errorf(CodeBadRequest, "open a WebSocket with GET"))
-		return
-	}
 	u, err := h.let(r)
 	if err != nil {
 		writeError(w, err)
@@ -47,7 +87,7 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		h.opts.Logger.Debug("a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	h.open(conn, slim(r), u)
+	h.open(conn, slim(r), u, "")
 }
 
 // let decides whether a request may open a connection, and for whom. The user
@@ -56,9 +96,6 @@ func (h *Hub) let(r *http.Request) (*User, error) {
 	if h.draining() {
 		return nil, &Error{Code: CodeShutdown, RetryAfter: h.returnTime()}
 	}
-	if err := h.checkOrigin(r); err != nil {
-		return nil, err
-	}
 	u, err := h.authenticate(r)
 	if errors.Is(err, ErrNoCredentials) {
 		return nil, nil
@@ -66,35 +103,13 @@ func (h *Hub) let(r *http.Request) (*User, error) {
 	return u, err
 }
 
-// checkOrigin refuses requests of foreign pages. The same host is allowed, and
-// what Options.Origins names; a request without an Origin is not of a page.
-func (h *Hub) checkOrigin(r *http.Request) error {
-	origins := r.Header.Values("Origin")
-	switch {
-	case len(origins) == 0:
-		return nil
-	case len(origins) > 1:
-		return errorf(CodeBadRequest, "the request has %d Origin headers", len(origins))
+// letUser is let for requests that must say who they are from.
+func (h *Hub) letUser(r *http.Request) (*User, error) {
+	u, err := h.let(r)
+	if err == nil && u == nil {
+		return nil, &Error{Code: CodeUnauthorized}
 	}
-	origin := origins[0]
-	if slices.ContainsFunc(h.opts.Origins, func(o string) bool { return strings.EqualFold(o, origin) }) {
-		return nil
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !sameHost(u, r.Host) {
-		return &Error{Code: CodeOrigin}
-	}
-	return nil
-}
-
-// sameHost reports whether a page of origin talks to its own host and port. The port
-// that the origin's scheme implies may be left out.
-func sameHost(origin *url.URL, host string) bool {
-	if strings.EqualFold(origin.Host, host) {
-		return true
-	}
-	standard := map[string]string{"http": ":80", "https": ":443"}[origin.Scheme]
-	return strings.EqualFold(strings.TrimSuffix(origin.Host, standard), strings.TrimSuffix(host, standard))
+	return u, err
 }
 
 // slim returns a copy of the request for as long as the session lives: what an
@@ -122,16 +137,26 @@ func writeError(w http.ResponseWriter, err error) {
 }
 
 func writeStatus(w http.ResponseWriter, status int, e *Error) {
+	setRetryAfter(w.Header(), e)
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	writeJSON(w, status, encode(&wire.Message{Op: wire.OpError, Code: string(e.Code), Reason: e.reason(), Retry: e.retryMillis()}))
+}
+
+func setRetryAfter(header http.Header, e *Error) {
+	if e.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+}
+
+// writeJSON answers with a JSON text that nobody may keep.
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	if e.RetryAfter > 0 {
-		header.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
-	}
-	if status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", "Bearer")
-	}
+	header.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(&wire.Message{Op: wire.OpError, Code: string(e.Code), Reason: e.reason(), Retry: e.retryMillis()})
+	_, _ = w.Write(body) // a client that has gone has gone
 }

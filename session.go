@@ -30,6 +30,12 @@ type Session struct {
 	heard   atomic.Int64 // when the client was last heard of, as hub.clock
 	asked   atomic.Int64 // when it was asked whether it is there, as hub.clock; 0: it has answered
 	ending  atomic.Bool  // no request is worked on any more
+	// transient sessions are for requests that belong to no connection; parent is
+	// the session that they name, if they name one.
+	transient bool
+	parent    *Session
+
+	pollMu sync.Mutex // held while a long-poll changes rooms; not by others
 
 	mu    sync.Mutex // guards the fields below
 	rooms map[string]*member

@@ -68,14 +68,22 @@ func replayTranscript(t *testing.T, file []byte) []byte {
 	var out bytes.Buffer
 	names := namer{}
 	answers := func() {
+		var direct, rest []string // answers come before news: their order is not fixed
 		for {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			m, err := peer.Recv(ctx)
 			cancel()
 			if err != nil {
-				return
+				break
 			}
-			out.WriteString("< " + names.replace(string(m)) + "\n")
+			if bytes.Contains(m[:min(len(m), 40)], []byte(`,"id":`)) {
+				direct = append(direct, string(m))
+			} else {
+				rest = append(rest, string(m))
+			}
+		}
+		for _, m := range append(direct, rest...) {
+			out.WriteString("< " + names.replace(m) + "\n")
 		}
 	}
 	lines := bufio.NewScanner(bytes.NewReader(file))

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/liveim/im/internal/wire"
@@ -19,25 +20,29 @@ type Source interface {
 // Cursor is how far one session has got in one room. It belongs to one
 // [Outlet]; whoever sends for that outlet reads and moves it.
 type Cursor struct {
-	// Owner is what the room knows the session by, Epoch the epoch of its seqs. Both are not
-	// used here.
+	// Owner is what the room knows the session by, Epoch the epoch of its seqs. Both
+	// are not used here, save that Epoch and Room are what a transport.Marker is told.
 	Owner any
 	Epoch string
+	Room  string
 
 	source Source
 	outlet *Outlet
 	tier   Tier
-	start  uint64 // where next begins when the cursor becomes active
-	seq    uint64 // the position that the session was told; see next
+	start  uint64        // where next begins when the cursor becomes active
+	seq    atomic.Uint64 // the position that the session was told; moved as next is
 
-	// The fields below, and seq, belong to the goroutine that sends for the outlet.
+	// The fields below belong to the goroutine that sends for the outlet.
 	active  bool
 	entered bool // the message that lets the session in is on its way
 	lost    bool // fell out of the feed; waits for another cursor to take its place
 	next    uint64
+	at      uint64 // seq as it will be when what is being gathered is sent
 	// counted is the batch up to which left-out events were told to the session.
 	counted uint64
 	latest  *Shared
+	end     uint64 // where it stops, if bounded
+	bounded bool   // the outlet is ending
 }
 
 // NewCursor returns a cursor that will deliver the batches of src from number
@@ -45,18 +50,16 @@ type Cursor struct {
 // delivers nothing until [Outlet.Enter] has put it behind the message that lets
 // the session into the room.
 func NewCursor(owner any, epoch string, src Source, o *Outlet, t Tier, next, seq uint64) *Cursor {
-	return &Cursor{
-		Owner: owner, Epoch: epoch, source: src, outlet: o, tier: t,
-		start: next, seq: seq, latest: src.Latest(),
-	}
+	c := &Cursor{Owner: owner, Epoch: epoch, source: src, outlet: o, tier: t, start: next, latest: src.Latest()}
+	c.seq.Store(seq)
+	return c
 }
 
 // Outlet returns the outlet that the cursor belongs to.
 func (c *Cursor) Outlet() *Outlet { return c.outlet }
 
-// Seq returns the position that the session has been told. It may be called
-// where the cursor is reported as lost, and afterwards.
-func (c *Cursor) Seq() uint64 { return c.seq }
+// Seq returns the position that the session has been told so far.
+func (c *Cursor) Seq() uint64 { return c.seq.Load() }
 
 // Tier returns which part of the room the session wants.
 func (c *Cursor) Tier() Tier { return c.tier }
@@ -77,7 +80,13 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 	if !ok {
 		return false
 	}
-	conn, missed, at, counted := c.outlet.conn, 0, c.seq, c.counted
+	if c.outlet.ending {
+		if !c.bounded {
+			c.bounded, c.end = true, c.next+uint64(len(batches))
+		}
+		batches = batches[:c.end-c.next]
+	}
+	conn, missed, counted := c.outlet.conn, 0, c.counted
 	for i, b := range batches {
 		number, tier := c.next+uint64(i), c.tier
 		if tier == TierFull && b.at.Before(oldest) {
@@ -93,9 +102,11 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 			if frame == nil {
 				seg.next, seg.seq = number+1, b.to
 			}
-			seg.seq = max(seg.seq, at)
-			s.add(conn.Private().Append(nil, wire.AppendGap(nil, b.room, at, missed, seg.seq)), seg)
-			missed, at = 0, seg.seq
+			seg.seq = max(seg.seq, c.at)
+			gap := conn.Private().Append(nil, wire.AppendGap(nil, b.room, c.at, missed, seg.seq))
+			missed, c.at = 0, seg.seq
+			seg.mark = c.outlet.mark(s.cursors)
+			s.add(gap, seg)
 		}
 		if missed > 0 {
 			continue // the gap that comes moves the cursor over this batch, once it is sent
@@ -103,7 +114,8 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 		seg := segment{cursor: c, next: number + 1}
 		if frame != nil {
 			seg.seq = b.to
-			at = max(at, b.to)
+			c.at = max(c.at, b.to)
+			seg.mark = c.outlet.mark(s.cursors)
 		}
 		s.add(frame, seg)
 		if budget -= len(frame); budget <= 0 && i < len(batches)-1 {
@@ -120,7 +132,9 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 // commit notes that a segment of this cursor is on its way.
 func (c *Cursor) commit(seg *segment) {
 	c.next = max(c.next, seg.next)
-	c.seq = max(c.seq, seg.seq)
+	if seg.seq > c.seq.Load() {
+		c.seq.Store(seg.seq)
+	}
 	c.counted = max(c.counted, seg.counted)
 	if seg.latest != nil {
 		c.latest = seg.latest

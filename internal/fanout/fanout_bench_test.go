@@ -91,6 +91,19 @@ func BenchmarkFlush(b *testing.B) {
 	}
 }
 
+// A delivery allocates nothing: what a flush allocates does not depend on how
+// many follow the room.
+func TestDeliveriesDoNotAllocate(t *testing.T) {
+	allocs := func(viewers int) float64 {
+		c, w, s := newCrowd(viewers), newWorker(), new(Scratch)
+		ticket := &Ticket{task: c, worker: w}
+		return testing.AllocsPerRun(200, func() { w.flush(ticket, s) })
+	}
+	if few, many := allocs(1), allocs(1000); many > few+1 {
+		t.Errorf("a flush allocates %v times for one viewer, %v times for 1000", few, many)
+	}
+}
+
 // BenchmarkFlushBaseline is the same without an engine: each batch is encoded
 // and handed to each connection in a loop.
 func BenchmarkFlushBaseline(b *testing.B) {

@@ -24,6 +24,7 @@ type Limits struct {
 // nobody waits for anybody.
 type Outlet struct {
 	conn   transport.Conn
+	marker transport.Marker // conn, if its stream carries positions; else nil
 	limits *Limits
 	lost   func(*Cursor) // told once of each cursor that fell out of its feed
 	stats  *Counters
@@ -32,8 +33,11 @@ type Outlet struct {
 	// The fields below belong to whoever has the turn.
 	rest []byte // of a message that was sent in part
 	full bool   // the connection took less than it was offered
-	last bool   // the last message is under way
-	over bool   // nothing is to be sent any more
+	// ending says that only the last message is left in the queue: cursors go no
+	// further than the head as it was when this was found.
+	ending bool
+	last   bool // the last message is under way
+	over   bool // nothing is to be sent any more
 
 	mu sync.Mutex // guards the fields below; never held while anything is called
 	// queue is what only this session gets, in order.
@@ -59,7 +63,8 @@ type note struct {
 // turn to send in hand, so it must only note the cursor and return; it
 // may be nil if no cursor enters. Limits and counters are shared by many outlets.
 func NewOutlet(conn transport.Conn, limits *Limits, counters *Counters, lost func(*Cursor)) *Outlet {
-	return &Outlet{conn: conn, limits: limits, stats: counters, lost: lost}
+	marker, _ := conn.(transport.Marker)
+	return &Outlet{conn: conn, marker: marker, limits: limits, stats: counters, lost: lost}
 }
 
 // Send queues a message for this session and sends it. It reports false if the

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,14 +14,16 @@ type Scratch struct {
 	segs    []segment
 	batches []*Batch
 	lost    []*Cursor
-	cursors []*Cursor // of one room, while it is flushed
+	cursors []*Cursor // of the outlet, none of which is changed
+	room    []*Cursor // of one room, while it is flushed
 	more    bool      // the budget ended before the cursor was at the head
 }
 
 // segment is one piece of what a send carries, and what is true when it is on
 // its way.
 type segment struct {
-	size    int
+	size    int    // of mark and wire
+	mark    []byte // the client's positions, right before wire and of one piece with it; or nil
 	wire    []byte
 	cursor  *Cursor // nil: rest or control; of a note: the one that it lets in
 	next    uint64
@@ -45,8 +48,11 @@ const (
 var scratches = sync.Pool{New: func() any { return new(Scratch) }}
 
 func (s *Scratch) add(wire []byte, seg segment) {
-	seg.wire, seg.size = wire, len(wire)
+	seg.wire, seg.size = wire, len(seg.mark)+len(wire)
 	s.segs = append(s.segs, seg)
+	if len(seg.mark) > 0 {
+		s.bufs = append(s.bufs, seg.mark)
+	}
 	if len(wire) > 0 {
 		s.bufs = append(s.bufs, wire)
 	}
@@ -58,6 +64,7 @@ func (s *Scratch) reset() {
 	clear(s.segs)
 	clear(s.batches[:cap(s.batches)])
 	clear(s.lost)
+	s.cursors = nil
 	s.bufs, s.segs, s.batches, s.lost, s.more = s.bufs[:0], s.segs[:0], s.batches[:0], s.lost[:0], false
 }
 
@@ -190,9 +197,16 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		s.add(o.rest, segment{from: fromRest})
 		budget -= len(o.rest)
 	}
+	if o.last { // nothing follows the farewell
+		return
+	}
 	o.mu.Lock()
 	if o.control != nil {
 		s.add(o.control, segment{from: fromControl})
+	}
+	s.cursors = o.cursors
+	for _, c := range o.cursors {
+		c.at = c.seq.Load()
 	}
 	var final *note // goes out behind what the cursors bring
 	for i := range o.queue {
@@ -202,19 +216,20 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		}
 		n := &o.queue[i]
 		if n.final {
-			final = n
+			final, o.ending = n, true
 			break
 		}
-		s.add(n.wire, segment{from: fromQueue, cursor: n.enters})
-		budget -= len(n.wire)
+		seg := segment{from: fromQueue, cursor: n.enters}
 		if n.enters != nil {
 			n.enters.activate()
+			seg.mark = o.mark(o.cursors)
 		}
+		s.add(n.wire, seg)
+		budget -= len(n.wire)
 	}
-	cursors := o.cursors
 	o.mu.Unlock()
 	oldest := now.Add(-o.limits.VolatileAge)
-	for _, c := range cursors {
+	for _, c := range s.cursors {
 		if !c.active || c.lost {
 			continue
 		}
@@ -240,6 +255,30 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 	}
 }
 
+// after returns what is left of a segment of which n bytes are sent.
+func (seg *segment) after(n int) []byte {
+	if n < len(seg.mark) {
+		return slices.Concat(seg.mark[n:], seg.wire)
+	}
+	return seg.wire[n-len(seg.mark):]
+}
+
+// mark returns the positions of the client as they will be when what has been
+// gathered is sent, or nil if the connection does not carry them.
+func (o *Outlet) mark(cursors []*Cursor) []byte {
+	if o.marker == nil {
+		return nil
+	}
+	return o.marker.Mark(func(room string) (epoch string, seq uint64) {
+		for _, c := range cursors {
+			if c.Room == room && c.active {
+				return c.Epoch, c.at
+			}
+		}
+		return "", 0
+	})
+}
+
 // settle notes what n sent bytes have carried. It reports whether the last
 // message of the session is among it.
 func (o *Outlet) settle(s *Scratch, n int) (final bool) {
@@ -252,7 +291,7 @@ func (o *Outlet) settle(s *Scratch, n int) (final bool) {
 			if n == 0 {
 				break
 			}
-			o.rest = seg.wire[n:]
+			o.rest = seg.after(n)
 		}
 		n -= min(n, seg.size)
 		switch seg.from {

@@ -11,7 +11,7 @@ import (
 )
 
 // TestPartialSends cuts a send of all there can be in it at every byte, and at
-// every pair of bytes: the stream must be the same as without a cut.
+// many pairs of bytes: the stream must be the same as without a cut.
 func TestPartialSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		play := func(windows ...int) string {
@@ -55,7 +55,7 @@ func TestPartialSends(t *testing.T) {
 			if got := play(i); got != whole {
 				t.Fatalf("cut at byte %d the peer got\n%s", i, got)
 			}
-			for j := 1; j < len(whole)-i; j += 7 {
+			for j := 1; j < len(whole)-i; j += 31 {
 				if got := play(i, j); got != whole {
 					t.Fatalf("cut at bytes %d and %d the peer got\n%s", i, i+j, got)
 				}
@@ -143,6 +143,27 @@ func TestDeadConnection(t *testing.T) {
 	}
 	if r.Queued() != 0 || r.Ready() != nil || r.BlockedFor(time.Now().Add(time.Hour)) != 0 {
 		t.Error("a dead connection seems to wait for something")
+	}
+}
+
+// A peer that reads more slowly than its room goes on must not put off the end.
+func TestFinishEndsInABusyRoom(t *testing.T) {
+	limits := *testLimits
+	limits.Send = 300
+	r, room := newRig(t, unlimited, &limits), newRoom("42", 0, roomy)
+	r.enter(room, TierFull)
+	r.conn.window = 0
+	for range 10 {
+		room.push(time.Now(), "ccc")
+	}
+	r.Finish([]byte(`{"op":"bye"}`), 1008, "kicked")
+	for range 100 {
+		room.push(time.Now(), "ccc")
+		r.read(150)
+	}
+	got := brief(t, r.conn.got())
+	if r.conn.finished != 1 || len(got) != 1+10+2 || got[10] != "27>30 c28 c29 c30" {
+		t.Errorf("finished %d times after %q", r.conn.finished, got)
 	}
 }
 

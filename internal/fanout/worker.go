@@ -99,13 +99,13 @@ func (w *worker) flush(t *Ticket, s *Scratch) {
 			s.reset()
 			w.panicked(p)
 		}
-		clear(s.cursors)
+		clear(s.room)
 		w.done(t)
 	}()
 	now := time.Now()
 	w.begin(t, now)
-	s.cursors = t.task.Flush(now, s.cursors[:0])
-	for _, c := range s.cursors {
+	s.room = t.task.Flush(now, s.room[:0])
+	for _, c := range s.room {
 		w.send(c.outlet, s, now)
 	}
 }

@@ -96,6 +96,7 @@ func takeOver(conn net.Conn, early bool, header http.Header, rooms []string, o *
 	watchPeer(conn, o.peerTimeout())
 	c := newConn(rooms, o)
 	c.early = early
+	_, c.halves = conn.(interface{ CloseWrite() error })
 	c.sock = sock.New(conn, c.room)
 	return c, nil
 }
@@ -150,6 +151,7 @@ func respond(w http.ResponseWriter, r *http.Request, rooms []string, o *Options)
 	if _, err := c.response.Write(preamble(o)); err != nil {
 		return nil, fmt.Errorf("sse: write the first line: %w", err)
 	}
+	c.halves = true // in its own way
 	c.sock = sock.New(c.response, c.room)
 	return c, nil
 }

@@ -30,9 +30,11 @@ type Conn struct {
 	response *response // nil if the connection was taken over
 	inlet    inlet.Inlet
 	early    bool // bytes came behind the request
+	halves   bool // the sending side can be closed alone
 
 	phase     atomic.Uint32         // flags below; of a response
 	finishing atomic.Bool           // Finish was called
+	flushed   atomic.Bool           // all is sent, and only closing tells the peer
 	aborted   atomic.Bool           // Abort was called
 	cause     atomic.Pointer[error] // why the connection ends, if that is known before it has ended
 }
@@ -111,7 +113,8 @@ func (c *Conn) Farewell(int, string) []byte { return nil }
 
 // Finish implements [transport.Conn]. A connection that was taken over is half
 // closed, so that the last message is not lost to a reset, and is closed when the
-// peer has closed or after Options.Linger; a response ends when all is sent.
+// peer has closed or after Options.Linger. A response, and a connection that
+// cannot be half closed, ends when all is sent.
 func (c *Conn) Finish() {
 	c.finishing.Store(true)
 	c.inlet.Quiet()
@@ -136,8 +139,12 @@ func (c *Conn) Overdue(time.Time) bool { return false }
 // room is called by the socket: there is room again after a short send, or,
 // after Finish, everything is sent.
 func (c *Conn) room() {
-	if !c.finishing.Load() {
+	switch {
+	case !c.finishing.Load():
 		c.inlet.Writable()
+	case !c.halves:
+		c.flushed.Store(true)
+		_ = c.sock.SetReadDeadline(longAgo) // lets the reader end
 	}
 }
 

@@ -125,12 +125,14 @@ func (r *response) stopLocked(reason error) {
 func (r *response) wait() error {
 	select {
 	case <-r.gone:
-		return io.EOF
 	case <-r.stopped:
-		r.mu.Lock()
-		defer r.mu.Unlock()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reason != nil { // aborting looks as if the peer had gone
 		return r.reason
 	}
+	return io.EOF
 }
 
 // release makes sure that nothing uses the response writer any more.

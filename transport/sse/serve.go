@@ -80,7 +80,7 @@ func (c *Conn) outcome(err error) error {
 		return *cause
 	case c.sock.Err() != nil:
 		return c.sock.Err()
-	case c.finishing.Load() && hungUp:
+	case c.finishing.Load() && (hungUp || c.flushed.Load() && timedOut):
 		return nil
 	case c.finishing.Load() && timedOut:
 		return fmt.Errorf("sse: the peer did not take the rest and close within %v: %w", c.options.linger(), err)

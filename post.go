@@ -1,0 +1,191 @@
+package im
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/liveim/im/internal/fanout"
+	"github.com/liveim/im/internal/wire"
+	"github.com/liveim/im/transport"
+)
+
+// Bounds of a POST before anything is known of it.
+const (
+	maxPost      = 64 << 10         // bytes of the body
+	postDeadline = 10 * time.Second // for the body to arrive
+)
+
+// servePost answers "POST /send": requests that need no connection.
+func (h *Hub) servePost(w http.ResponseWriter, r *http.Request) {
+	u, err := h.letUser(r)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	// Not every ResponseWriter has deadlines; the body is bounded all the same.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(postDeadline))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPost))
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			writeError(w, errorf(CodeTooLarge, "the body is larger than %d bytes", maxPost))
+			return
+		}
+		writeStatus(w, http.StatusRequestTimeout, errorf(CodeBadRequest, "the body did not arrive in full"))
+		return
+	}
+	reqs, err := wire.ParseRequests(body)
+	if err != nil {
+		writeError(w, &Error{Code: CodeBadRequest, Reason: err.Error(), cause: err})
+		return
+	}
+	s, answers := h.transient(slim(r), u)
+	for i := range reqs {
+		answers.serve(s, &reqs[i])
+	}
+	status := http.StatusOK
+	if len(reqs) == 1 && answers.refused != nil {
+		status = answers.refused.Code.HTTPStatus()
+		setRetryAfter(w.Header(), answers.refused)
+	}
+	writeJSON(w, status, answers.array())
+}
+
+// serveHistory answers "GET /rooms/{room}/history".
+func (h *Hub) serveHistory(w http.ResponseWriter, r *http.Request, room string) {
+	u, err := h.letUser(r)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	req, err := historyRequest(r, room)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	s, answers := h.transient(slim(r), u)
+	answers.serve(s, req)
+	if answers.refused != nil {
+		writeError(w, answers.refused)
+		return
+	}
+	writeJSON(w, http.StatusOK, answers.messages[0])
+}
+
+func historyRequest(r *http.Request, room string) (*wire.Request, error) {
+	q := r.URL.Query()
+	req := &wire.Request{Op: wire.OpHistory, Room: room, Newest: q.Get("newest") == "true" || q.Get("newest") == "1"}
+	for name, to := range map[string]**wire.Position{"after": &req.After, "before": &req.Before} {
+		p, err := ParsePosition(q.Get(name))
+		if err != nil {
+			return nil, errorf(CodeBadRequest, "%s: %v", name, err)
+		}
+		if !p.IsZero() {
+			*to = (*wire.Position)(&p)
+		}
+	}
+	if v := q.Get("max"); v != "" {
+		if err := json.Unmarshal([]byte(v), &req.Max); err != nil || req.Max < 1 {
+			return nil, errorf(CodeBadRequest, "max: want a number from 1 to 500")
+		}
+	}
+	return req, nil
+}
+
+// transient returns a session for requests that belong to no connection. It is
+// in no room; what it asks for it may do if it may enter the room. If the request
+// names a session of the same user, it counts as a part of that.
+func (h *Hub) transient(r *http.Request, u *User) (*Session, *answers) {
+	a := &answers{}
+	s := &Session{hub: h, conn: a, request: r, opened: time.Now()}
+	s.outlet = fanout.NewOutlet(a, &h.sendLimits, &h.sent, nil)
+	s.user.Store(u)
+	s.transient = true
+	if parent := h.session(r.URL.Query().Get("sid"), u.ID); parent != nil {
+		s.id, s.parent = parent.id, parent
+	}
+	return s, a
+}
+
+// mayAct reports whether the session may do something in a room: it is in it,
+// or, without a connection, it could be.
+func (s *Session) mayAct(ctx context.Context, room string) error {
+	if s.member(room) != nil || s.parent != nil && s.parent.member(room) != nil {
+		return nil
+	}
+	if s.transient {
+		return s.admit(ctx, room)
+	}
+	return &Error{Code: CodeNotJoined}
+}
+
+// answers is a connection that only collects what it is sent.
+type answers struct {
+	mu       sync.Mutex // guards the fields below
+	messages [][]byte
+	refused  *Error // the last error that was answered
+}
+
+// messageFormat is the format of a message as it is.
+type messageFormat struct{}
+
+// Append is transport.Format.
+func (messageFormat) Append(dst, message []byte) []byte { return append(dst, message...) }
+
+func (a *answers) Start(transport.Session)     {}
+func (a *answers) Private() transport.Format   { return messageFormat{} }
+func (a *answers) Shared() transport.Format    { return messageFormat{} }
+func (a *answers) Heartbeat() ([]byte, bool)   { return nil, false }
+func (a *answers) Farewell(int, string) []byte { return nil }
+func (a *answers) Finish()                     {}
+func (a *answers) Abort()                      {}
+func (a *answers) Overdue(time.Time) bool      { return false }
+
+// serve has a session work on one request.
+func (a *answers) serve(s *Session, req *wire.Request) {
+	switch req.Op {
+	case wire.OpHello, wire.OpRefresh, wire.OpJoin, wire.OpLeave:
+		a.refuse(s, req, errorf(CodeBadRequest, "%s needs a connection", req.Op))
+		return
+	}
+	if err := s.serve(req); err != nil {
+		a.refuse(s, req, err)
+	}
+}
+
+func (a *answers) refuse(s *Session, req *wire.Request, err error) {
+	a.refused = asError(err)
+	s.refuse(req, err)
+}
+
+// TrySend takes whole messages, one a buffer.
+func (a *answers) TrySend(bufs [][]byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := 0
+	for _, b := range bufs {
+		a.messages = append(a.messages, b)
+		n += len(b)
+	}
+	return n, nil
+}
+
+// array returns the messages as a JSON array.
+func (a *answers) array() []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := []byte{'['}
+	for i, m := range a.messages {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, m...)
+	}
+	return append(out, ']')
+}

@@ -1,0 +1,178 @@
+package im
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/liveim/im/internal/httpquery"
+	"github.com/liveim/im/internal/wire"
+	"github.com/liveim/im/transport/longpoll"
+	"github.com/liveim/im/transport/sse"
+)
+
+// serveStream answers "GET /sse": a stream of events that is in the rooms which
+// the request names.
+func (h *Hub) serveStream(w http.ResponseWriter, r *http.Request) {
+	u, rooms, err := h.letReader(r, r.Header.Get("Last-Event-ID"))
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	if err := h.connect(); err != nil {
+		writeError(w, err)
+		return
+	}
+	names := make([]string, len(rooms))
+	for i, room := range rooms {
+		names[i] = room.Name
+	}
+	conn, err := sse.Accept(w, r, names, &h.stream)
+	if err != nil {
+		h.disconnect()
+		if !errors.Is(err, sse.ErrHead) {
+			h.opts.Logger.Debug("a stream could not begin", "remote", r.RemoteAddr, "error", err)
+		}
+		return
+	}
+	// The viewer's last stream may not have noticed yet that it is gone. Two
+	// sessions cannot have one id, so the newer takes the place of the older.
+	sid := r.URL.Query().Get("sid")
+	if old := h.session(sid, u.ID); old != nil {
+		old.abort()
+	}
+	s := h.open(conn, slim(r), u, "")
+	for _, room := range rooms {
+		s.enterByQuery(h.life, room)
+	}
+	conn.Wait()
+}
+
+// Bounds of the time that a poll waits for news.
+const (
+	defaultWait = 25 * time.Second
+	longestWait = time.Minute
+)
+
+// servePoll answers "GET /poll". Between two requests the session stays in its
+// rooms, as one that does not read; a request that comes with other positions than
+// the session has told, because an answer was lost or another server gave them,
+// joins with them.
+func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
+	u, rooms, err := h.letReader(r, "")
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	wait, err := waitOf(r.URL.Query().Get("wait"))
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	s := h.session(r.URL.Query().Get("sid"), u.ID)
+	conn, _ := pollConn(s)
+	if conn == nil {
+		if err := h.connect(); err != nil {
+			writeError(w, err)
+			return
+		}
+		conn = longpoll.New(&h.poll)
+		s = h.open(conn, slim(r), u, "")
+	}
+	s.pollMu.Lock() // two requests at a time do not mix their joins
+	asked := map[string]bool{}
+	for _, room := range rooms {
+		asked[room.Name] = true
+		if !s.standsAt(room) {
+			s.enterByQuery(h.life, room)
+		}
+	}
+	for _, room := range s.Rooms() {
+		if m := s.member(room); m != nil && !asked[room] {
+			s.leave(m, 0, nil)
+		}
+	}
+	s.pollMu.Unlock()
+	s.hear()
+	conn.ServePoll(w, r, wait)
+}
+
+// pollConn returns the connection of a session if that is a long-poll.
+func pollConn(s *Session) (*longpoll.Conn, bool) {
+	if s == nil {
+		return nil, false
+	}
+	conn, ok := s.conn.(*longpoll.Conn)
+	return conn, ok
+}
+
+func waitOf(v string) (time.Duration, error) {
+	if v == "" {
+		return defaultWait, nil
+	}
+	ms, err := strconv.ParseUint(v, 10, 32)
+	if err != nil || time.Duration(ms)*time.Millisecond > longestWait {
+		return 0, errorf(CodeBadRequest, "wait: want milliseconds, %d at most", longestWait.Milliseconds())
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+// letReader is let for requests that name rooms in their query.
+func (h *Hub) letReader(r *http.Request, lastEventID string) (*User, []httpquery.Room, error) {
+	u, err := h.letUser(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	rooms, err := httpquery.ParseRooms(r.URL.Query(), lastEventID)
+	if err != nil {
+		return nil, nil, &Error{Code: CodeBadRequest, Reason: err.Error(), cause: err}
+	}
+	for _, room := range rooms {
+		if err := checkRoomID(room.Name); err != nil {
+			return nil, nil, err
+		}
+		if _, err := ParsePosition(room.Since); err != nil {
+			return nil, nil, errorf(CodeBadRequest, "since: want epoch.seq, as the server sent it")
+		}
+	}
+	return u, rooms, nil
+}
+
+// enterByQuery joins a room that a query names. A refusal reaches the client as
+// a departure.
+func (s *Session) enterByQuery(ctx context.Context, room httpquery.Room) {
+	req := &wire.Request{Op: wire.OpJoin, Room: room.Name, Tier: room.Tier}
+	if since, err := ParsePosition(room.Since); err == nil && !since.IsZero() { // letReader has checked it
+		req.Since = (*wire.Position)(&since)
+	}
+	err := s.hub.begin()
+	if err == nil {
+		err = s.hub.protect("a join", func() error { return s.join(ctx, req) })
+		s.hub.inflight.Done()
+	}
+	if err != nil {
+		e := asError(err)
+		s.hub.stats.refused.Add(1)
+		s.hub.observe(Signal{Type: SignalRefused, Room: room.Name, Session: s, Op: wire.OpJoin, Err: err})
+		s.reply(&wire.Message{Op: wire.OpLeft, Room: room.Name, Code: string(e.Code), Reason: e.reason(), Retry: e.retryMillis()})
+	}
+}
+
+// standsAt reports whether the session is in a room, and the client where the
+// session thinks that it is.
+func (s *Session) standsAt(room httpquery.Room) bool {
+	m := s.member(room.Name)
+	if m == nil || m.tier != tiers[room.Tier] {
+		return false
+	}
+	c := m.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.slot < 0 {
+		return false
+	}
+	cursor := c.cursors[m.slot]
+	return (Position{cursor.Epoch, cursor.Seq()}).String() == room.Since
+}
