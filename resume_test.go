@@ -1,6 +1,7 @@
 package im_test
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -16,6 +17,12 @@ import (
 // are sent, old ones are trimmed, and the log is lost. Whatever the order: what a
 // viewer was not told of is flagged, and nothing comes twice.
 func TestF17ResumeStateMachine(t *testing.T) {
+	if soak() { // about 30 steps each
+		if err := flag.Set("rapid.checks", "4000"); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = flag.Set("rapid.checks", "100") }()
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		rapid.SyncTest(rt, func(rt *rapid.T) {
 			m := newResumeMachine(rt)
