@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,18 +30,30 @@ func TestF1SlowConsumers(t *testing.T) {
 	if soak() {
 		load = stormLoad{viewers: 1000, every: 5 * time.Millisecond, length: time.Minute}
 	}
+	// Machines are noisy: where a pair of runs misses the bar, the median of three decides.
+	var excess []time.Duration
+	for len(excess) == 0 || len(excess) < 3 && excess[0] > 0 {
+		excess = append(excess, slowConsumers(t, load))
+		slices.Sort(excess)
+	}
+	if e := excess[len(excess)/2]; e > 0 {
+		t.Errorf("p99 of the others with stuck viewers is %v above the bar", e)
+	}
+}
+
+// slowConsumers runs a storm without and with stuck viewers, and returns by how
+// much the p99 of the others is above its bar: 1.5 times, or 5 ms more than, without.
+func slowConsumers(t *testing.T, load stormLoad) (excess time.Duration) {
 	const stuck = 10
 	calm, without := storm(t, load)
 	load.stuck = stuck
 	slow, with := storm(t, load)
 	perStuck := max(0, with-without) / stuck
 	t.Logf("p99 of the others: %v without, %v with %d stuck viewers; %d bytes of memory per stuck viewer", calm, slow, stuck, perStuck)
-	if limit := max(calm*3/2, calm+5*time.Millisecond); slow > limit {
-		t.Errorf("p99 of the others is %v with stuck viewers, %v without: want at most %v", slow, calm, limit)
-	}
 	if perStuck > 64<<10 {
 		t.Errorf("a stuck viewer costs %d bytes, want at most 64 KiB", perStuck)
 	}
+	return slow - max(calm*3/2, calm+5*time.Millisecond)
 }
 
 // stormLoad is a storm of danmaku, with a notice for each hundred.

@@ -66,7 +66,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 	h := &Hub{
 		opts: o, auth: auth, kinds: kinds,
 		feedLimits: fanout.FeedLimits{Batches: o.Bounds.RingBatches, Bytes: o.Bounds.RingBytes, BatchBytes: 32 << 10},
-		sendLimits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second},
+		sendLimits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second, Panicked: func(p any) { o.Logger.Error("a connection panicked", "panic", p) }},
 		limits:     newLimiter(o.Limits),
 		requests:   newLimiter(map[Kind]Limit{"": {200, 10 * time.Second}}),
 		started:    time.Now(),

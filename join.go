@@ -110,6 +110,7 @@ func (s *Session) unbecome(m *member) {
 	}
 	s.mu.Unlock()
 	m.core.remove(m)
+	m.core.ticket.Wake() // for the online count
 }
 
 // enter puts a session into the room, in the place of an old membership if it
@@ -151,17 +152,28 @@ func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, sin
 	if err := c.fill(ctx, entry, since, pos, m.tier); err != nil {
 		return replaced, err
 	}
+	if m == old && !c.holds(m, cursor) {
+		return nil, nil // it has entered anew, or left, meanwhile
+	}
 	if !m.session.outlet.Enter(wire.AppendEntry(nil, entry), cursor, replaced) {
 		return replaced, ErrClosed
 	}
-	c.mu.Lock()
-	out := m.slot < 0
-	c.mu.Unlock()
-	if out { // put out while it entered: it was told so before it was told that it is in
-		m.session.outlet.Leave(cursor, encode(&wire.Message{Op: wire.OpLeft, Room: c.id, Code: string(CodeKicked)}))
+	if !c.holds(m, cursor) { // put out while it entered
+		if newer := m.session.member(c.id); newer != nil && newer != m {
+			m.session.outlet.Drop(cursor)
+		} else { // it was told so before it was told that it is in
+			m.session.outlet.Leave(cursor, encode(&wire.Message{Op: wire.OpLeft, Room: c.id, Code: string(CodeKicked)}))
+		}
 	}
 	c.ticket.Wake() // what came meanwhile, and the online count
 	return nil, nil
+}
+
+// holds reports whether the membership stands, with this cursor.
+func (c *core) holds(m *member, cursor *fanout.Cursor) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return m.slot >= 0 && c.cursors[m.slot] == cursor
 }
 
 // fill adds the events of an entry as of pos: what came after since if the log

@@ -82,10 +82,10 @@ func (v *view) gap(m *wire.Message) ([]item, bool) {
 	if m.Prev > v.pos.Seq {
 		return nil, false
 	}
-	if m.To <= v.pos.Seq {
+	if m.Missed == 0 {
 		return nil, true
 	}
-	v.pos.Seq = m.To
+	v.pos.Seq = max(v.pos.Seq, m.To) // it may stay: the events that follow begin in the same batch
 	return []item{{Gap{m.Missed}, v.pos}}, true
 }
 

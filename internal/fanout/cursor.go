@@ -38,6 +38,7 @@ type Cursor struct {
 	lost    bool // fell out of the feed; waits for another cursor to take its place
 	next    uint64
 	at      uint64 // seq as it will be when what is being gathered is sent
+	shown   bool   // the session is in the room by what is being gathered; for marks
 	// counted is the batch up to which left-out events were told to the session.
 	counted uint64
 	latest  *Shared
@@ -87,6 +88,7 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 		batches = batches[:c.end-c.next]
 	}
 	conn, missed, counted := c.outlet.conn, 0, c.counted
+	c.at = c.seq.Load()
 	for i, b := range batches {
 		number, tier := c.next+uint64(i), c.tier
 		if tier == TierFull && b.at.Before(oldest) {

@@ -283,12 +283,14 @@ func TestPanicOfATask(t *testing.T) {
 func TestPanicOfAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []any
-		e := NewEngine(1, gap, func(p any) { told = append(told, p) })
+		e := NewEngine(1, gap, func(p any) { t.Errorf("the flush itself panicked: %v", p) })
 		defer e.Close()
 		room, k := newRoom("42", 0, roomy), newTask()
 		var rigs []*rig
 		for range 3 {
-			r := newRig(t, unlimited, testLimits)
+			limits := *testLimits
+			limits.Panicked = func(p any) { told = append(told, p) }
+			r := newRig(t, unlimited, &limits)
 			k.cursors = append(k.cursors, r.enter(room, TierFull))
 			rigs = append(rigs, r)
 		}

@@ -17,6 +17,8 @@ type Limits struct {
 	Send int
 	// VolatileAge is the age at which volatile events are no longer worth sending.
 	VolatileAge time.Duration
+	// Panicked, if not nil, is told of a panic of a connection, which ends it.
+	Panicked func(any)
 }
 
 // Outlet is the sending side of one session. All methods are safe for use by
@@ -116,6 +118,13 @@ func (o *Outlet) Leave(c *Cursor, message []byte) bool {
 		o.Flush()
 	}
 	return ok
+}
+
+// Drop ends what c delivers, without a word.
+func (o *Outlet) Drop(c *Cursor) {
+	o.mu.Lock()
+	o.removeLocked(c)
+	o.mu.Unlock()
 }
 
 // Control sends wire bytes that the transport owes the peer. A newer one

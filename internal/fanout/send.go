@@ -108,6 +108,7 @@ func (o *Outlet) Writable() {
 // run sends until nothing is left, the connection is full, or it is over. The
 // caller has the turn.
 func (o *Outlet) run(s *Scratch, now time.Time) {
+	defer o.survive(s)
 	for {
 		o.turn.refresh()
 		done := o.step(s, now)
@@ -124,6 +125,21 @@ func (o *Outlet) run(s *Scratch, now time.Time) {
 				return
 			}
 		}
+	}
+}
+
+// survive makes a panic of the connection, or of a format, the end of this
+// session and of nothing else.
+func (o *Outlet) survive(s *Scratch) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.reset()
+	o.end()
+	o.conn.Abort()
+	if o.limits.Panicked != nil {
+		o.limits.Panicked(p)
 	}
 }
 
@@ -205,8 +221,10 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		s.add(o.control, segment{from: fromControl})
 	}
 	s.cursors = o.cursors
-	for _, c := range o.cursors {
-		c.at = c.seq.Load()
+	if o.marker != nil {
+		for _, c := range o.cursors {
+			c.at, c.shown = c.seq.Load(), c.entered
+		}
 	}
 	var final *note // goes out behind what the cursors bring
 	for i := range o.queue {
@@ -222,6 +240,7 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		seg := segment{from: fromQueue, cursor: n.enters}
 		if n.enters != nil {
 			n.enters.activate()
+			n.enters.shown = true
 			seg.mark = o.mark(o.cursors)
 		}
 		s.add(n.wire, seg)
@@ -271,7 +290,7 @@ func (o *Outlet) mark(cursors []*Cursor) []byte {
 	}
 	return o.marker.Mark(func(room string) (epoch string, seq uint64) {
 		for _, c := range cursors {
-			if c.Room == room && c.active {
+			if c.Room == room && c.shown {
 				return c.Epoch, c.at
 			}
 		}

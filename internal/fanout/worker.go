@@ -106,20 +106,8 @@ func (w *worker) flush(t *Ticket, s *Scratch) {
 	w.begin(t, now)
 	s.room = t.task.Flush(now, s.room[:0])
 	for _, c := range s.room {
-		w.send(c.outlet, s, now)
+		c.outlet.FlushWith(s, now)
 	}
-}
-
-// send sends for one session. A panic costs that session, and no other.
-func (w *worker) send(o *Outlet, s *Scratch, now time.Time) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.reset()
-			w.panicked(p)
-			o.conn.Abort()
-		}
-	}()
-	o.FlushWith(s, now)
 }
 
 // take moves what is due to dst and says how long to wait if that is nothing.

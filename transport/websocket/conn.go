@@ -27,7 +27,7 @@ type Conn struct {
 	options  *Options
 	protocol string
 	opened   time.Time
-	deflate  bool // negotiated
+	shared   transport.Format
 
 	session transport.Session // set by Start
 
@@ -63,10 +63,7 @@ func (c *Conn) Private() transport.Format { return Text{} }
 // Shared implements [transport.Conn]; it is [Deflated] if compression was
 // negotiated, and [Text] otherwise.
 func (c *Conn) Shared() transport.Format {
-	if c.deflate {
-		return Deflated{c.options.deflateThreshold()}
-	}
-	return Text{}
+	return c.shared
 }
 
 // TrySend implements [transport.Conn].

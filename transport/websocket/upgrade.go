@@ -97,7 +97,10 @@ func buffered(r bufferedReader) ([]byte, error) {
 }
 
 func newConn(conn net.Conn, hs *ws.Handshake, early []byte, o *Options) *Conn {
-	c := &Conn{options: o, protocol: hs.Protocol, deflate: hs.Deflate, early: early, opened: time.Now()}
+	c := &Conn{options: o, protocol: hs.Protocol, shared: Text{}, early: early, opened: time.Now()}
+	if hs.Deflate {
+		c.shared = Deflated{o.deflateThreshold()}
+	}
 	c.sock = sock.New(conn, c.room)
 	c.parser.Init(ws.ServerRole, o.codecLimits(), hs.Deflate)
 	return c
