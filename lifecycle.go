@@ -126,6 +126,9 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	h.flushRooms()
 	for _, s := range h.sessions.all() {
 		s.end(&Error{Code: CodeShutdown, RetryAfter: h.returnTime()})
+		if _, polls := pollConn(s); polls && s.outlet.BlockedFor(time.Now()) > 0 {
+			s.abort() // no request waits; its next one is refused with the same advice
+		}
 	}
 	wait(ctx, &h.connections)
 	h.settleRooms(ctx)

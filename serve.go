@@ -100,6 +100,10 @@ func (h *Hub) let(r *http.Request) (*User, error) {
 	if errors.Is(err, ErrNoCredentials) {
 		return nil, nil
 	}
+	if err != nil {
+		h.stats.refused.Add(1)
+		h.opts.Logger.Debug("the Authenticator refused a request", "remote", r.RemoteAddr, "error", err)
+	}
 	return u, err
 }
 

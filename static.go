@@ -19,15 +19,26 @@ type staticFile struct {
 }
 
 const (
-	typeJS = "text/javascript; charset=utf-8"
-	typeTS = "text/typescript; charset=utf-8"
+	typeJS   = "text/javascript; charset=utf-8"
+	typeTS   = "text/typescript; charset=utf-8"
+	typeHTML = "text/html; charset=utf-8"
+	typeCSS  = "text/css; charset=utf-8"
 )
 
+// pagePolicy is the content policy of the doctor: its own files, and the
+// transports that it tries.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 var staticFiles = map[string]staticFile{
-	"/client.js":    {"im.js", typeJS},
-	"/client.d.ts":  {"im.d.ts", typeTS},
-	"/danmaku.js":   {"danmaku.js", typeJS},
-	"/danmaku.d.ts": {"danmaku.d.ts", typeTS},
+	"/client.js":     {"im.js", typeJS},
+	"/client.d.ts":   {"im.d.ts", typeTS},
+	"/danmaku.js":    {"danmaku.js", typeJS},
+	"/danmaku.d.ts":  {"danmaku.d.ts", typeTS},
+	"/diagnose.js":   {"diagnose.js", typeJS},
+	"/diagnose.d.ts": {"diagnose.d.ts", typeTS},
+	"/doctor":        {"doctor.html", typeHTML},
+	"/doctor.js":     {"doctor.js", typeJS},
+	"/doctor.css":    {"doctor.css", typeCSS},
 }
 
 // serveStatic serves a file. Browsers keep it, and ask each time whether it is
@@ -54,5 +65,9 @@ func (h *Hub) serveStatic(w http.ResponseWriter, r *http.Request, f staticFile) 
 	header.Set("Cache-Control", "no-cache")
 	header.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`)
 	header.Set("X-Content-Type-Options", "nosniff")
+	if f.contentType == typeHTML {
+		header.Set("Content-Security-Policy", pagePolicy)
+		header.Set("Referrer-Policy", "no-referrer")
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }

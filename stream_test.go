@@ -326,7 +326,7 @@ func TestA12ForeignSessionIDs(t *testing.T) {
 func TestStaticFiles(t *testing.T) {
 	_, c := serveWeb(t, nil)
 	c.user = ""
-	for path, contentType := range map[string]string{"/client.js": "text/javascript", "/danmaku.js": "text/javascript", "/danmaku.d.ts": "text/typescript"} {
+	for path, contentType := range map[string]string{"/client.js": "text/javascript", "/danmaku.js": "text/javascript", "/danmaku.d.ts": "text/typescript", "/doctor": "text/html", "/doctor.js": "text/javascript", "/doctor.css": "text/css", "/diagnose.js": "text/javascript"} {
 		resp := c.do(t.Context(), "GET", path, "", nil)
 		if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), contentType) || resp.Header.Get("Cache-Control") != "no-cache" {
 			t.Errorf("%s: %d %v", path, resp.StatusCode, resp.Header)

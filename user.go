@@ -34,7 +34,10 @@ func (u *User) author() Author { return Author{ID: u.ID, Name: u.Name} }
 // Authenticator says who makes a request. It returns an error to refuse it,
 // an *[Error] to choose what the client is told, or [ErrNoCredentials] if the
 // request carries nothing that names a user: over WebSocket the client may then
-// send its token in "hello". A token from "hello" or "refresh" is presented as
+// send its token in "hello". Any other error is for the client as if the token were
+// bad, CodeUnauthorized: return an *Error with CodeInternal where it is the host that fails.
+//
+// A token from "hello" or "refresh" is presented as
 // a copy of the first request with the header "Authorization: Bearer <token>".
 //
 // It is called from many goroutines at once, may block, and should honour the

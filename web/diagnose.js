@@ -68,8 +68,8 @@ const ADVICE = {
   ],
   // Origin and identity
   origin: [
-    'The hub refuses pages of {origin}. If this is the same site behind a proxy, pass its name on (nginx: proxy_set_header Host $host); otherwise add "{origin}" to Options.Origins.',
-    '服务拒绝来自 {origin} 的页面。如果是同一站点经过代理，请透传主机名（nginx：proxy_set_header Host $host）；否则请把 "{origin}" 加入 Options.Origins。',
+    'The hub refuses pages of {origin}. If this is the same site behind a proxy, pass its name on (nginx: proxy_set_header Host $http_host); otherwise add "{origin}" to Options.Origins.',
+    '服务拒绝来自 {origin} 的页面。如果是同一站点经过代理，请透传主机名（nginx：proxy_set_header Host $http_host）；否则请把 "{origin}" 加入 Options.Origins。',
   ],
   unauthorized: [
     'The hub does not know who you are. Sign in to the site, or give a token. For the developer: pass token to connect, or see that the session cookie reaches the mount; the Authenticator decides.',
@@ -199,18 +199,30 @@ function strangerCode({ status, redirected }) {
 
 // ---------------------------------------------------------------- tools
 
-const now = () => performance.now();
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 
-/** The outcome of the promise, or a Fault with the code after so many milliseconds. */
-async function within(ms, promise, code, detail) {
-  let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Fault(code, detail)), ms)));
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
+/** The clock and the timers. Those of the page, but for tests. */
+class Time {
+  constructor(env = {}) {
+    this.setTimeout = env.setTimeout ?? ((fn, ms) => setTimeout(fn, ms));
+    this.clearTimeout = env.clearTimeout ?? ((timer) => clearTimeout(timer));
+    this.now = env.now ?? (() => performance.now()); // for differences
+    this.date = env.date ?? (() => Date.now());
+  }
+
+  pause(ms) {
+    return new Promise((resolve) => this.setTimeout(resolve, ms));
+  }
+
+  /** The outcome of the promise, or a Fault with the code after so many milliseconds. */
+  async within(ms, promise, code, detail) {
+    let timer;
+    const late = new Promise((_, reject) => (timer = this.setTimeout(() => reject(new Fault(code, detail)), ms)));
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      this.clearTimeout(timer);
+    }
   }
 }
 
@@ -221,8 +233,8 @@ class Line {
   messages = [];
   #waiting = new Set();
 
-  constructor(socket) {
-    this.socket = socket;
+  constructor(socket, time) {
+    Object.assign(this, { socket, time });
     const tell = (change) => (event) => {
       change(event);
       for (const look of this.#waiting) look();
@@ -237,7 +249,7 @@ class Line {
   until(find, ms) {
     return new Promise((resolve) => {
       const end = (value) => {
-        clearTimeout(timer);
+        this.time.clearTimeout(timer);
         this.#waiting.delete(look);
         resolve(value);
       };
@@ -245,7 +257,7 @@ class Line {
         const value = find();
         if (value || this.closed) end(value || undefined);
       };
-      const timer = setTimeout(end, ms);
+      const timer = this.time.setTimeout(end, ms);
       this.#waiting.add(look);
       look();
     });
@@ -281,6 +293,7 @@ class Doctor {
 
   constructor(mount, options) {
     this.options = options;
+    this.time = new Time(options.env);
     const page = globalThis.location?.href;
     this.base = new URL(mount, globalThis.document?.baseURI ?? page);
     this.base.protocol = this.base.protocol.replace(/^ws/, 'http');
@@ -359,10 +372,10 @@ class Doctor {
     if (this.#token && init.mode !== 'no-cors') headers.Authorization = `Bearer ${this.#token}`;
     const { fetch, credentials } = this.options;
     try {
-      return await within(timeout, fetch(url.href, { cache: 'no-store', credentials, ...init, headers, signal: stop.signal }), 'timeout', 'no answer in time');
+      return await this.time.within(timeout, fetch(url.href, { cache: 'no-store', credentials, ...init, headers, signal: stop.signal }), 'timeout', 'no answer in time');
     } catch (error) {
       stop.abort();
-      await pause(0); // the violation of a policy is told after the failure
+      await this.time.pause(0); // the violation of a policy is told after the failure
       const code = error instanceof Fault ? error.code : this.#blocked ? 'csp' : globalThis.navigator?.onLine === false ? 'offline' : 'unreachable';
       throw new Fault(code, String(error?.message ?? error), { path: url.pathname });
     }
@@ -370,14 +383,14 @@ class Doctor {
 
   /** The messages of a whole answer, or a Fault. */
   async #ask(path, options = {}) {
-    const began = now();
-    const date = Date.now();
+    const began = this.time.now();
+    const date = this.time.date();
     const stop = new AbortController();
     const { timeout = this.options.timeout } = options;
     try {
       const response = await this.#fetch(path, { ...options, signal: stop.signal });
-      const text = await within(timeout, response.text(), 'timeout', 'the answer did not arrive in full');
-      const ms = now() - began;
+      const text = await this.time.within(timeout, response.text(), 'timeout', 'the answer did not arrive in full');
+      const ms = this.time.now() - began;
       const at = Date.parse(response.headers.get('Date'));
       if (this.clock.skewMs === null && at) this.#tellTime(at + 500, date, ms); // it leaves out the fraction
       const messages = messagesOf(response, text);
@@ -387,7 +400,7 @@ class Doctor {
       stop.abort();
       const fault = error instanceof Fault ? error : new Fault('unreachable', String(error?.message ?? error));
       fault.more = { path: new URL(path, this.base).pathname, ...fault.more };
-      fault.ms = now() - began;
+      fault.ms = this.time.now() - began;
       throw fault;
     }
   }
@@ -416,7 +429,7 @@ class Doctor {
   }
 
   async #reach() {
-    const began = now();
+    const began = this.time.now();
     try {
       const { messages, ms } = await this.#ask('poll', { query: { wait: 0 } });
       this.#welcome = messages.find((m) => m.op === 'welcome');
@@ -446,13 +459,13 @@ class Doctor {
       return this.#fail('reach', fault);
     }
     if (this.foreign) this.#faults.origin = new Fault('origin', 'the browser may not read the answers of the hub');
-    return this.#pass('reach', now() - began, this.foreign ? 'something answers, but this page may not read it' : 'the server answers, but not at /poll');
+    return this.#pass('reach', this.time.now() - began, this.foreign ? 'something answers, but this page may not read it' : 'the server answers, but not at /poll');
   }
 
   async #post() {
     if (this.#faults.origin) return this.#fail('post', this.#faults.origin);
     const body = JSON.stringify({ op: 'ping', id: 1 });
-    const date = Date.now();
+    const date = this.time.date();
     try {
       const { messages, ms } = await this.#ask('send', { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
       const pong = messages.find((m) => m.op === 'pong');
@@ -468,11 +481,11 @@ class Doctor {
   // -------------------------------------------------------------- WebSocket
 
   async #webSocket() {
-    const began = now();
+    const began = this.time.now();
     let line;
     try {
       line = await this.#dial();
-      const opened = now() - began;
+      const opened = this.time.now() - began;
       const answer = await this.#introduce(line);
       if (answer === 'refused') {
         this.#pass('websocket', opened, `it opens; the hub refuses the token (${this.#hello})`);
@@ -498,7 +511,7 @@ class Doctor {
     if (!WebSocket) throw new Fault('no_websocket', 'there is no WebSocket here');
     let line;
     try {
-      line = new Line(new WebSocket(new URL('ws', this.base).href.replace(/^http/, 'ws'), 'im.v1'));
+      line = new Line(new WebSocket(new URL('ws', this.base).href.replace(/^http/, 'ws'), 'im.v1'), this.time);
     } catch (error) {
       throw new Fault(this.#blocked || error?.name === 'SecurityError' ? 'csp' : 'no_websocket', String(error?.message ?? error));
     }
@@ -510,7 +523,7 @@ class Doctor {
 
   /** Why a handshake failed, which browsers do not tell: looks what a plain request to the path meets. */
   async #explain(detail) {
-    await pause(0);
+    await this.time.pause(0);
     if (this.#blocked) return new Fault('csp', detail);
     const origin = [this.#faults.origin, this.#faults.send, this.#faults.poll].find((f) => f?.code === 'origin');
     if (origin) return new Fault('origin', `${detail}; other requests are refused for their origin`);
@@ -519,7 +532,7 @@ class Doctor {
     let text = '';
     try {
       response = await this.#fetch('ws');
-      text = await within(this.options.timeout, response.text(), 'timeout');
+      text = await this.time.within(this.options.timeout, response.text(), 'timeout');
     } catch (fault) {
       if (!response) return new Fault('ws_network', `${detail}; a plain request: ${fault.message}`, { path });
     }
@@ -555,12 +568,12 @@ class Doctor {
     const times = [];
     let best = Infinity;
     for (let id = 1; id <= PINGS; id++) {
-      const date = Date.now();
-      const began = now();
+      const date = this.time.date();
+      const began = this.time.now();
       line.send({ op: 'ping', id });
       const answer = await line.until(() => line.messages.find((m) => m.id === id), this.options.timeout);
       if (!answer) break;
-      const ms = now() - began;
+      const ms = this.time.now() - began;
       times.push(ms);
       if (answer.at && ms < best) this.#tellTime(answer.at, date, (best = ms));
     }
@@ -574,14 +587,14 @@ class Doctor {
     const path = `${this.base.pathname}sse`;
     try {
       if (this.#faults.origin) throw this.#faults.origin;
-      const began = now();
+      const began = this.time.now();
       // Where polls get through and this does not even begin, something collects the answer.
       const response = await this.#fetch('sse', { headers: { Accept: 'text/event-stream' }, signal: stop.signal }).catch((fault) => {
         throw fault.code === 'timeout' && this.#welcome ? new Fault('sse_buffered', 'not even the head of the response came') : fault;
       });
-      const head = now() - began;
+      const head = this.time.now() - began;
       if (!response.ok || !response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
-        messagesOf(response, await within(this.options.timeout, response.text(), 'timeout', 'the answer did not arrive in full'));
+        messagesOf(response, await this.time.within(this.options.timeout, response.text(), 'timeout', 'the answer did not arrive in full'));
         throw new Fault('not_hub', 'the answer is no event stream');
       }
       this.#headers.sse = response.headers;
@@ -611,16 +624,16 @@ class Doctor {
     const silent = () => (text ? 'the first bytes came, and no welcome' : 'the head of the response came, and nothing more');
     try {
       while (!/^data:.*"welcome".*\r?\n/m.test(text)) {
-        const left = Math.max(this.options.timeout - (now() - began), 0);
-        const { done, value } = await within(left, reader.read(), 'sse_buffered', silent());
+        const left = Math.max(this.options.timeout - (this.time.now() - began), 0);
+        const { done, value } = await this.time.within(left, reader.read(), 'sse_buffered', silent());
         if (done) throw new Fault('sse_cut', 'the stream ended without a welcome');
-        first ||= now() - began;
+        first ||= this.time.now() - began;
         text += decoder.decode(value, { stream: true });
         const bye = /^data:.*"op":"bye".*"code":"(\w+)"/m.exec(text);
         if (bye) throw new Fault(bye[1], 'the hub ended the stream');
       }
-      const welcome = now() - began;
-      const more = await Promise.race([reader.read(), pause(Math.min(200, this.options.timeout / 4))]);
+      const welcome = this.time.now() - began;
+      const more = await Promise.race([reader.read(), this.time.pause(Math.min(200, this.options.timeout / 4))]);
       if (more?.done) throw new Fault('sse_cut', 'the stream ended behind the welcome');
       return { first, welcome };
     } finally {
@@ -742,7 +755,7 @@ export async function diagnose(mount, options = {}) {
   const { location, navigator } = globalThis;
   await doctor.run();
   const report = {
-    when: new Date().toISOString(),
+    when: new Date(doctor.time.date()).toISOString(),
     page: { origin: location?.origin ?? '', secure: globalThis.isSecureContext ?? false, userAgent: navigator?.userAgent ?? '', online: navigator?.onLine ?? true },
     mount: doctor.mount,
     clock: doctor.clock,

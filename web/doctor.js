@@ -157,13 +157,13 @@ class Page {
     document.documentElement.lang = this.#language === 'zh' ? 'zh-CN' : 'en';
     document.title = words.title;
     for (const e of document.querySelectorAll('[data-text]')) e.textContent = words[e.dataset.text];
-    for (const e of document.querySelectorAll('[data-language]')) e.ariaPressed = String(e.dataset.language === this.#language);
-    $('progress').ariaLabel = words.progress;
+    for (const e of document.querySelectorAll('[data-language]')) e.setAttribute('aria-pressed', e.dataset.language === this.#language);
+    $('progress').setAttribute('aria-label', words.progress);
     $('copied').textContent = '';
     $('copy').disabled = !this.#report;
     // Not disabled, which would take the focus away.
-    $('run').ariaDisabled = String(this.#running);
-    $('checks').ariaBusy = String(this.#running);
+    $('run').setAttribute('aria-disabled', this.#running);
+    $('checks').setAttribute('aria-busy', this.#running);
     this.#showSummary();
     this.#showProgress();
     CHECKS.forEach((name) => this.#showCheck(name));
@@ -193,7 +193,7 @@ class Page {
 
     const head = element('div', 'head');
     const mark = element('span', 'mark');
-    mark.ariaHidden = 'true';
+    mark.setAttribute('aria-hidden', 'true');
     const label = element('div', 'label');
     label.append(element('h3', '', title), element('p', 'meaning', meaning));
     head.append(mark, label);
@@ -206,8 +206,8 @@ class Page {
       advice.append(element('strong', '', words.change), check.advice[this.#language]);
       row.append(advice);
     }
-    if (check?.detail) {
-      const detail = element('p', 'detail', check.code ? `${check.code} · ${check.detail}` : check.detail);
+    if (check?.code && check.code !== 'skipped') { // of what is well the report alone holds the details
+      const detail = element('p', 'detail', [check.code, check.detail].filter(Boolean).join(' · '));
       detail.lang = 'en';
       row.append(detail);
     }

@@ -895,10 +895,10 @@ class Core {
 
   /** Makes link, which was just welcomed, the one that serves. */
   #attach(link, welcome) {
+    this.#opening = null;
+    this.#probe = null; // before the present link ends, and takes its probe with it
     this.link?.fail(lost('replaced by a better transport'));
     this.link = link;
-    this.#opening = null;
-    this.#probe = null;
     link.opened = true;
     link.since = this.env.now() || 1;
     link.decide();

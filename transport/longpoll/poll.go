@@ -57,11 +57,11 @@ func (c *Conn) ServePoll(w http.ResponseWriter, r *http.Request, wait time.Durat
 		c.inlet.Writable()
 	}
 	c.await(r.Context(), p, wait)
-	if r.Context().Err() != nil {
+	if gone := r.Context().Err() != nil; gone {
 		c.abandon(p)
-		return nil
+	} else {
+		c.respond(w, p)
 	}
-	c.respond(w, p)
 	return nil
 }
 

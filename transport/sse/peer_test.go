@@ -33,7 +33,7 @@ func openHTTP1(t testing.TB, c net.Conn) *peer {
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // the body is the connection, which is closed
 	if err != nil {
 		t.Fatalf("read the response: %v", err)
 	}

@@ -1,0 +1,67 @@
+// A page that uses the types as a page would. `npm run types` checks it.
+
+import { connect, ImError, type ConnectionStatus, type Position } from '../../im.js';
+
+interface Text {
+  text: string;
+}
+
+const client = connect('/im', {
+  token: async ({ signal }) => (await fetch('/token', { signal })).text(),
+  transports: ['websocket', 'sse'],
+  onstatus: light,
+});
+
+function light(status: ConnectionStatus): string {
+  switch (status.phase) {
+    case 'online':
+      return status.transport;
+    case 'waiting':
+      return `again in ${status.retryAt - Date.now()} ms: ${status.error.reason}`;
+    case 'paused':
+      return status.cause;
+    case 'connecting':
+    case 'closed':
+      return status.error?.code ?? '';
+  }
+}
+
+export async function main(saved: Position | null): Promise<Position | null> {
+  const room = await client.join<Text>('42', { since: saved, tier: 'full', signal: AbortSignal.timeout(10_000) });
+  const off = room.on('event', (e) => {
+    const text: string = e.body.text;
+    const seq: number | undefined = e.seq;
+    console.log(e.replayed, seq, e.from?.name, text);
+  });
+  room.on('reset', ({ position, online }) => console.log(position.epoch, online));
+  room.on('left', (error) => console.log(error.code, error.retry));
+  room.on('fate', ({ cid, status, error }) => console.log(cid, status, error?.reason));
+  client.on('direct', (m) => console.log(m.kind, m.body));
+  room.state.on<number>('slide', (value, version) => console.log((value ?? 0) + version));
+  try {
+    const { status, cid } = await room.send('danmaku', { text: 'hi' }, { cid: 'c-1' });
+    const shown: boolean = status === 'ok' || status === 'merged';
+    console.log(shown, cid);
+    const version: number = await room.state.set('slide', 12, { if: room.state.version('slide') });
+    const points = await client.call<{ points: number }>('quiz.answer', '42', { answer: version });
+    console.log(points.body?.points, client.latency?.toFixed(), client.now());
+  } catch (error) {
+    if (error instanceof ImError && error.retry === 'later') console.log(error.retryAfter);
+    else throw error;
+  }
+  const page = await room.history({ before: room.position, max: 50, newest: true });
+  console.log(page.events.at(-1)?.body.text);
+  off();
+  await room.leave();
+  return room.position;
+}
+
+// What must not pass.
+export function wrong(): void {
+  // @ts-expect-error there is no such transport
+  connect('/im', { transports: ['pigeon'] });
+  // @ts-expect-error there is no such event
+  client.on('message', () => {});
+  // @ts-expect-error status is a union
+  console.log(client.status.transport);
+}
