@@ -70,7 +70,7 @@ func tryDial(t testing.TB, url string, header http.Header) (*socket, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	s := &socket{t: t, conn: conn, patience: 10 * time.Second, parser: ws.NewParser(ws.ClientRole, &ws.Limits{MaxMessage: 16 << 20}, conn.Handshake.Deflate)}
+	s := &socket{t: t, conn: conn, patience: 10 * time.Second, parser: ws.NewParser(ws.ClientRole, &ws.Limits{MaxMessage: 16 << 20, MaxAssembly: 5 * time.Minute}, conn.Handshake.Deflate)}
 	if err := s.parser.Feed(time.Now(), conn.Leftover, s); err != nil {
 		return nil, err
 	}

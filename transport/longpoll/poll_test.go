@@ -281,15 +281,16 @@ func TestPanicInTheResponseWriterDoesNotHoldTheConn(t *testing.T) {
 }
 
 func TestServePollOutlivesTheServersTimeouts(t *testing.T) {
-	const timeout = 50 * time.Millisecond
+	const timeout = 250 * time.Millisecond // it holds for the TLS handshake too
 	for name, http2 := range map[string]bool{"HTTP1": false, "HTTP2": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := &longpoll.Options{WriteTimeout: timeout}
 			srv := newServer(t, o, http2, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout = timeout, timeout })
 			conn, url := srv.add()
 			s := start(conn)
 			for range 2 {
-				status, body, err := get(t.Context(), srv.Client(), url+"?150ms")
+				status, body, err := get(t.Context(), srv.Client(), url+"?600ms")
 				if status != 200 || string(body) != "[]" || err != nil {
 					t.Errorf("status %d, %q, %v", status, body, err)
 				}
