@@ -31,29 +31,34 @@ func TestF1SlowConsumers(t *testing.T) {
 		load = stormLoad{viewers: 1000, every: 5 * time.Millisecond, length: time.Minute}
 	}
 	// Machines are noisy: where a pair of runs misses the bar, the median of three decides.
+	const mostBytes = 64 << 10
 	var excess []time.Duration
-	for len(excess) == 0 || len(excess) < 3 && excess[0] > 0 {
-		excess = append(excess, slowConsumers(t, load))
-		slices.Sort(excess)
+	var perStuck []int
+	for len(excess) == 0 || len(excess) < 3 && (excess[0] > 0 || perStuck[0] > mostBytes) {
+		e, bytes := slowConsumers(t, load)
+		excess, perStuck = append(excess, e), append(perStuck, bytes)
 	}
+	slices.Sort(excess)
+	slices.Sort(perStuck)
 	if e := excess[len(excess)/2]; e > 0 {
 		t.Errorf("p99 of the others with stuck viewers is %v above the bar", e)
+	}
+	if b := perStuck[len(perStuck)/2]; b > mostBytes {
+		t.Errorf("a stuck viewer costs %d bytes, want at most 64 KiB", b)
 	}
 }
 
 // slowConsumers runs a storm without and with stuck viewers, and returns by how
-// much the p99 of the others is above its bar: 1.5 times, or 5 ms more than, without.
-func slowConsumers(t *testing.T, load stormLoad) (excess time.Duration) {
+// much the p99 of the others is above its bar, 1.5 times, or 5 ms more than,
+// without, and what a stuck viewer costs.
+func slowConsumers(t *testing.T, load stormLoad) (excess time.Duration, perStuck int) {
 	const stuck = 10
 	calm, without := storm(t, load)
 	load.stuck = stuck
 	slow, with := storm(t, load)
-	perStuck := max(0, with-without) / stuck
+	perStuck = max(0, with-without) / stuck
 	t.Logf("p99 of the others: %v without, %v with %d stuck viewers; %d bytes of memory per stuck viewer", calm, slow, stuck, perStuck)
-	if perStuck > 64<<10 {
-		t.Errorf("a stuck viewer costs %d bytes, want at most 64 KiB", perStuck)
-	}
-	return slow - max(calm*3/2, calm+5*time.Millisecond)
+	return slow - max(calm*3/2, calm+5*time.Millisecond), perStuck
 }
 
 // stormLoad is a storm of danmaku, with a notice for each hundred.
@@ -125,9 +130,10 @@ func storm(t *testing.T, load stormLoad) (p99 time.Duration, grown int) {
 
 func heap() int {
 	runtime.GC()
+	runtime.GC() // what pools held through the first
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int(m.HeapInuse + m.StackInuse)
+	return int(m.HeapAlloc + m.StackInuse)
 }
 
 // A viewer that reads nothing is cut off within the write timeout.
