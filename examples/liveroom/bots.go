@@ -25,6 +25,9 @@ const (
 	sayTimeout = 5 * time.Second
 	// chatEvery says which comments are said in the chat rather than flown.
 	chatEvery = 5
+	// likeEvery and giftEvery say after which comments their senders like, and give.
+	likeEvery = 3
+	giftEvery = 90
 	// tipEvery is the time between two announcements of the host.
 	tipEvery = time.Minute
 )
@@ -54,7 +57,14 @@ func (s *server) play(ctx context.Context, items []replay.Item, c config) {
 				return
 			}
 			n++
-			bots[slot(it.User)].offer(newLine(it, n))
+			b := &bots[slot(it.User)]
+			b.offer(newLine(it, n))
+			if n%likeEvery == 0 {
+				b.offer(line{kind: im.Like, body: map[string]int{"n": 1 + n%4}})
+			}
+			if n%giftEvery == 0 {
+				b.offer(line{kind: im.Gift, body: present{giftNames[n/giftEvery%len(giftNames)]}})
+			}
 		})
 	}
 }
@@ -91,7 +101,7 @@ type comment struct {
 // line is what a bot has to say.
 type line struct {
 	kind im.Kind
-	body comment
+	body any // comment, unless it is a like or a gift
 }
 
 func newLine(it replay.Item, n int) line {
@@ -142,7 +152,7 @@ func (b *bot) run(ctx context.Context) {
 	}
 	defer c.Close()
 	for l := first; ; {
-		b.say(ctx, room, l)
+		b.say(ctx, c, room, l)
 		select {
 		case l = <-b.queue:
 		case <-c.Done():
@@ -154,10 +164,16 @@ func (b *bot) run(ctx context.Context) {
 	}
 }
 
-func (b *bot) say(ctx context.Context, room *client.Room, l line) {
+func (b *bot) say(ctx context.Context, c *client.Client, room *client.Room, l line) {
 	sayCtx, cancel := context.WithTimeout(ctx, sayTimeout)
 	defer cancel()
-	if _, err := room.Send(sayCtx, l.kind, l.body); err != nil && ctx.Err() == nil {
+	var err error
+	if l.kind == im.Gift {
+		_, err = c.Call(sayCtx, giftOp, room.Name(), l.body)
+	} else {
+		_, err = room.Send(sayCtx, l.kind, l.body)
+	}
+	if err != nil && ctx.Err() == nil {
 		slog.Warn("liveroom: a bot cannot say something: " + err.Error())
 	}
 }

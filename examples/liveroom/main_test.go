@@ -95,8 +95,10 @@ func TestPage(t *testing.T) {
 
 	seen := map[string]bool{}
 	checkFiles(t, c, address, index.body, seen)
-	if len(seen) < 6 {
-		t.Errorf("the page loads only %v", seen)
+	for _, name := range []string{"room.js", "room.css", "/im/client.js", "/im/danmaku.js"} {
+		if !seen[name] {
+			t.Errorf("the page does not load %s, only %v", name, seen)
+		}
 	}
 	if none := get(t, c, address+"none"); none.status != http.StatusNotFound {
 		t.Errorf("a path that does not exist has status %d", none.status)
@@ -109,7 +111,7 @@ var references = regexp.MustCompile(`(?:href|src)="([^"]+)"|from '([^']+)'`)
 func checkFiles(t *testing.T, c *http.Client, address, text string, seen map[string]bool) {
 	for _, m := range references.FindAllStringSubmatch(text, -1) {
 		name := m[1] + m[2]
-		if seen[name] || name == "./" {
+		if seen[name] || name == "./" || strings.HasPrefix(name, "#") {
 			continue
 		}
 		seen[name] = true
@@ -117,9 +119,15 @@ func checkFiles(t *testing.T, c *http.Client, address, text string, seen map[str
 			t.Errorf("%s comes from elsewhere", name)
 			continue
 		}
-		file := get(t, c, address+name)
-		if file.status != http.StatusOK || file.header.Get("Content-Security-Policy") == "" {
-			t.Errorf("%s has status %d and policy %q", name, file.status, file.header.Get("Content-Security-Policy"))
+		file := get(t, c, address+strings.TrimPrefix(name, "/"))
+		if file.status != http.StatusOK || file.header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s has status %d and may be sniffed: %q", name, file.status, file.header.Get("X-Content-Type-Options"))
+		}
+		if strings.HasPrefix(name, "/im/") { // the hub's own
+			continue
+		}
+		if file.header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s has no policy", name)
 		}
 		if !strings.HasSuffix(name, ".js") {
 			continue

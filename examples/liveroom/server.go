@@ -39,31 +39,33 @@ func newServer(ctx context.Context, c config) (*server, error) {
 	known := newGuests()
 	hub, err := im.New(known.authenticate, &im.Options{
 		// The bots say what many people said, faster than one person may.
-		Limits: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited},
+		Limits: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited, im.Like: im.Unlimited},
 		// Enough to fill the list of the chat.
 		Bounds: im.Bounds{JoinEvents: 100},
 	})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/im/", http.StripPrefix("/im", hub))
-	mux.Handle("POST /guest", http.NewCrossOriginProtection().Handler(known))
-	mux.Handle("/", page)
-	return &server{
+	s := &server{
 		hub:      hub,
 		listener: listener,
 		guests:   known,
 		room:     c.room,
-		http: &http.Server{
-			Handler:           mux,
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       15 * time.Second,
-			WriteTimeout:      15 * time.Second,
-			IdleTimeout:       time.Minute,
-			MaxHeaderBytes:    16 << 10,
-		},
-	}, nil
+	}
+	hub.Handle(giftOp, s.give)
+	mux := http.NewServeMux()
+	mux.Handle("/im/", http.StripPrefix("/im", hub))
+	mux.Handle("POST /guest", http.NewCrossOriginProtection().Handler(known))
+	mux.Handle("/", page)
+	s.http = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	return s, nil
 }
 
 // url is the address of a path for programs on this machine.

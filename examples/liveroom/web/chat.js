@@ -1,49 +1,76 @@
 // The list of messages beside the picture.
 
 const kept = 200; // messages in the list
+const breath = 5_000; // ms between two things that a screen reader is told
 
 export class Chat {
   #list;
   #newer;
+  #words;
+  #fresh = []; // items to be added at the next frame, however many come until then
+  #frame = 0;
+  #following = true;
   #unseen = 0;
-  #label;
+  #speaker;
 
-  /** @param label makes the text of the button from the number of unseen messages */
-  constructor(list, newer, label) {
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLElement} newer the button that leads to the newest message
+   * @param {HTMLElement} speaker what screen readers listen to
+   * @param words newer(n) for the button, says(name, words) and andMore(n) for the speaker
+   */
+  constructor(list, newer, speaker, words) {
     this.#list = list;
     this.#newer = newer;
-    this.#label = label;
-    newer.addEventListener('click', () => this.#follow());
-    list.addEventListener('scroll', () => this.#atEnd() && this.#seen(), { passive: true });
-    new ResizeObserver(() => this.#unseen === 0 && this.#follow()).observe(list);
+    this.#words = words;
+    this.#speaker = new Speaker(speaker, words.andMore);
+    newer.addEventListener('click', () => {
+      list.focus({ preventScroll: true }); // the button is about to go
+      this.#follow();
+    });
+    const look = () => {
+      const { scrollHeight, scrollTop, clientHeight } = list;
+      this.#following = scrollHeight - scrollTop - clientHeight < 40;
+      if (this.#following) this.#seen();
+    };
+    list.addEventListener('scroll', look, { passive: true });
+    new ResizeObserver(() => this.#following && this.#follow()).observe(list);
   }
 
   clear() {
+    this.#fresh = [];
     this.#list.replaceChildren();
+    this.#following = true;
     this.#seen();
   }
 
-  /** Adds what somebody said: {name, text, own}. */
-  say({ name, text, own }) {
-    const item = document.createElement('li');
-    if (own) item.classList.add('own');
-    const author = document.createElement('b');
-    author.textContent = name;
-    author.style.setProperty('--hue', hue(name));
-    item.append(avatar(name), author, span(text));
+  /** Adds what somebody said; `old` if it was said before the page was there. */
+  say({ name, text, own = false, old = false }) {
+    const item = entry(name, own ? 'own' : '', span(text));
     this.#add(item);
+    if (!own && !old) this.#speaker.say(this.#words.says(name, text));
+  }
+
+  /** Adds that somebody gave a gift, with its picture. */
+  gift({ name, text, picture, own = false, old = false }) {
+    const words = span(text);
+    words.append(picture);
+    this.#add(entry(name, own ? 'gift own' : 'gift', words));
+    if (!old) this.#speaker.say(`${name} ${text}`);
   }
 
   /** Adds an announcement of the host. */
-  announce(text) {
+  announce(text, old = false) {
     this.#line('notice', text);
+    if (!old) this.#speaker.say(text);
   }
 
   /** Adds a remark of the page itself, unless it stands there already. */
   remark(text) {
-    const last = this.#list.lastElementChild;
+    const last = this.#fresh.at(-1) ?? this.#list.lastElementChild;
     if (last?.className === 'remark' && last.textContent === text) return;
     this.#line('remark', text);
+    this.#speaker.say(text);
   }
 
   #line(className, text) {
@@ -54,24 +81,29 @@ export class Chat {
   }
 
   #add(item) {
-    const following = this.#atEnd();
-    this.#list.append(item);
-    while (this.#list.childElementCount > kept) this.#list.firstElementChild.remove();
-    if (following) {
-      this.#follow();
-      return;
-    }
-    this.#unseen++;
-    this.#newer.textContent = this.#label(this.#unseen);
+    this.#fresh.push(item);
+    if (this.#fresh.length > kept) this.#fresh.shift();
+    this.#frame ||= requestAnimationFrame(() => this.#show());
+  }
+
+  // One change of the page for all that came within a frame.
+  #show() {
+    this.#frame = 0;
+    const fresh = this.#fresh.splice(0);
+    if (!fresh.length) return; // cleared meanwhile
+    const list = this.#list;
+    // While somebody reads what is older nothing may move: then the list grows, up to a point.
+    const most = this.#following ? kept : 2 * kept;
+    list.append(...fresh);
+    while (list.childElementCount > most) list.firstElementChild.remove();
+    if (this.#following) return this.#follow();
+    this.#unseen += fresh.length;
+    this.#newer.textContent = this.#words.newer(this.#unseen);
     this.#newer.hidden = false;
   }
 
-  #atEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
-    return scrollHeight - scrollTop - clientHeight < 40;
-  }
-
   #follow() {
+    this.#following = true;
     this.#list.scrollTop = this.#list.scrollHeight;
     this.#seen();
   }
@@ -80,6 +112,45 @@ export class Chat {
     this.#unseen = 0;
     this.#newer.hidden = true;
   }
+}
+
+/** Tells screen readers the newest message, and how many more there were, now and then. */
+class Speaker {
+  #element;
+  #andMore;
+  #latest = '';
+  #more = 0;
+  #timer = 0;
+
+  constructor(element, andMore) {
+    this.#element = element;
+    this.#andMore = andMore;
+  }
+
+  say(text) {
+    if (this.#latest) this.#more++;
+    this.#latest = text;
+    this.#timer ||= setTimeout(() => this.#speak(), 300);
+  }
+
+  #speak() {
+    this.#timer = 0;
+    if (!this.#latest) return;
+    this.#element.textContent = this.#more ? `${this.#latest} (${this.#andMore(this.#more)})` : this.#latest;
+    this.#latest = '';
+    this.#more = 0;
+    this.#timer = setTimeout(() => this.#speak(), breath);
+  }
+}
+
+function entry(name, className, words) {
+  const item = document.createElement('li');
+  item.className = className;
+  const author = document.createElement('b');
+  author.textContent = name;
+  author.style.setProperty('--hue', hue(name));
+  item.append(avatar(name), author, words);
+  return item;
 }
 
 /** A round picture made of the first letter of a name. */

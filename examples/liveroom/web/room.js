@@ -1,26 +1,37 @@
-// The page of a live room: ties the connection to what is seen.
+// The page of a live room: ties the hub's browser client to what is seen.
 
+import { connect } from '/im/client.js';
+import { clean, Danmaku } from '/im/danmaku.js';
 import { avatar, Chat } from './chat.js';
-import { Connection } from './connection.js';
-import { Danmaku } from './danmaku.js';
+import { Banners, GiftRow, isGift, picture } from './gifts.js';
+import { Likes } from './likes.js';
 import { Scene } from './scene.js';
-import { text, translate } from './text.js';
+import { language, text, translate } from './text.js';
 
 const $ = (id) => document.getElementById(id);
 const colors = ['#ffffff', '#fe5050', '#ff9a3c', '#ffd302', '#42d77d', '#4ab8ff', '#a98bff', '#ff7ac0'];
 const room = document.documentElement.dataset.room;
+const patience = 15_000; // ms that a message may take, over all reconnects
+const likesKey = 'im.total.like';
 
 translate(document);
 const scene = new Scene($('scene'));
 const danmaku = new Danmaku($('danmaku'));
-const chat = new Chat($('messages'), $('newer'), text.newer);
+const chat = new Chat($('messages'), $('newer'), $('speaker'), text);
+const banners = new Banners($('banners'), (gift) => text.gave(text[gift]));
+const compact = new Intl.NumberFormat(language, { notation: 'compact', maximumFractionDigits: 1 });
+const likes = new Likes(
+  (n, signal) => inRoom().send('like', { n }, { signal }),
+  (total) => ($('likes').textContent = compact.format(total)),
+  $('hearts'),
+);
 let me = { id: '', name: '' };
 
 // Identity: a cookie that only the server reads. The name goes along, since the
 // server of the demo forgets its guests when it restarts.
 
 async function signIn(name) {
-  const response = await fetch('guest', { method: 'POST', body: new URLSearchParams({ name }) });
+  const response = await fetch('/guest', { method: 'POST', body: new URLSearchParams({ name }) });
   if (!response.ok) throw new Error(await response.text());
   showMe(await response.json());
 }
@@ -33,38 +44,107 @@ function showMe(user) {
 
 // The room.
 
-const mount = new URL('im/ws', location.href);
-mount.protocol = mount.protocol.replace('http', 'ws');
-mount.search = '';
-const connection = new Connection({ url: mount, room, identify: () => signIn(me.name) });
+/** ?transport=sse has the page use one way to the server only, for trying it. */
+const forced = new URLSearchParams(location.search).get('transport');
+const transports = ['websocket', 'sse', 'poll'].includes(forced) ? [forced] : undefined;
 
-connection.addEventListener('status', ({ detail }) => showStatus(detail));
-connection.addEventListener('welcome', ({ detail }) => showMe(detail));
-connection.addEventListener('online', ({ detail }) => {
-  $('online').textContent = detail.toLocaleString();
-});
-connection.addEventListener('gap', ({ detail }) => skip(detail));
-connection.addEventListener('latency', ({ detail }) => {
-  $('stat-latency').textContent = `${Math.max(1, Math.round(detail))} ms`;
-});
-connection.addEventListener('direct', ({ detail }) => chat.announce(textOf(detail.body)));
-connection.addEventListener('joined', ({ detail }) => {
-  const { recovered, missed, state, events, fresh } = detail;
-  if (!recovered) {
-    chat.clear();
-    if (!fresh) chat.remark(text.renewed);
+let client = null;
+let live = null; // the room, once the client is in it
+
+/** The room to send to. */
+function inRoom() {
+  if (!live) throw new Error(text.notYet);
+  return live;
+}
+
+/** Gets a name from the server, however long it takes, and enters the room under it. */
+async function start() {
+  const before = client;
+  for (let delay = 1000; client === before; delay = Math.min(delay * 2, 20_000)) {
+    showStatus({ phase: 'connecting' });
+    try {
+      await signIn(me.name);
+      if (client === before) enter();
+      return;
+    } catch {
+      const wait = delay * (0.5 + Math.random());
+      showStatus({ phase: 'waiting', retryAt: Date.now() + wait });
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
   }
-  showTitle(state.title?.value);
-  // History fills the list; what flew by before is not flown again.
-  for (const event of events) if (recovered || event.kind !== 'danmaku') show(event);
-  if (missed > 0) skip(missed);
-  else if (recovered && !fresh) chat.remark(text.resumed);
-});
-connection.addEventListener('events', ({ detail }) => detail.forEach(show));
+}
+
+/** Connects as who we are and enters the room, from a position on if there is one. */
+async function enter(since = null) {
+  const mine = (client = connect('/im', { transports }));
+  mine.on('status', (status) => mine === client && followStatus(status));
+  mine.on('direct', ({ body }) => chat.announce(textOf(body)));
+  let joined;
+  try {
+    joined = await mine.join(room, { since });
+  } catch (error) {
+    if (mine === client && mine.status.phase !== 'closed') leave(error);
+    return;
+  }
+  live = joined;
+  let first = true; // nobody has been away yet
+  joined.on('reset', () => {
+    chat.clear();
+    if (!first) chat.remark(text.renewed);
+    catchUp();
+  });
+  joined.on('resumed', ({ missed }) => {
+    if (missed > 0) skip(missed);
+    else if (!first) chat.remark(text.resumed);
+    catchUp();
+  });
+  const catchUp = () => {
+    first = false;
+    likes.reset(joined.state.get(likesKey));
+    showTitle(joined.state.get('title'));
+    showOnline(joined.online);
+  };
+  joined.on('event', show);
+  joined.on('gap', ({ missed }) => skip(missed));
+  joined.on('online', ({ count }) => showOnline(count));
+  joined.on('fate', ({ error }) => error && toast(explain(error)));
+  joined.on('left', leave);
+  joined.state.on('title', showTitle);
+}
+
+/** Is over, for a reason that lasts. */
+function leave(error) {
+  const old = client;
+  client = live = null;
+  old?.close();
+  showStatus({ phase: 'closed', error });
+}
+
+function followStatus(status) {
+  showStatus(status);
+  const { phase, error } = status;
+  if (phase === 'online') showMe({ ...me, ...client.user });
+  // The hub of the demo may have been restarted: then we need a new cookie.
+  if (phase === 'waiting') signIn(me.name).catch(() => {});
+  if (phase !== 'closed') return;
+  live = null;
+  if (error.retry === 'with_token') start();
+}
+
+/** Enters again, as a user with another name, from where we are. */
+function enterAnew() {
+  const since = live?.position ?? null;
+  leave();
+  enter(since);
+}
 
 function skip(missed) {
   stats.skipped += missed;
   chat.remark(text.missed(missed));
+}
+
+function showOnline(count) {
+  $('online').textContent = count.toLocaleString();
 }
 
 const stats = { flown: 0, merged: 0, skipped: 0, since: performance.now() };
@@ -78,30 +158,39 @@ setInterval(() => {
 }, 2000);
 
 /** Shows one event of the room. Unknown kinds are left to newer pages. */
-function show({ kind, from, body, n = 1 }) {
+function show({ kind, from, body, n = 1, replayed }) {
   const own = from !== undefined && from.id === me.id;
+  const name = clean(from?.name, 24) || clean(from?.id, 24) || '?';
   switch (kind) {
     case 'danmaku':
+      if (replayed) break; // what flew by before is not flown again
       scene.cheer(Math.min(n, 10));
       stats.flown++;
       stats.merged += n - 1;
-      if (!(own && echoes.take(textOf(body)))) danmaku.show({ ...looks(body), count: n, own });
+      if (!(own && echoes.take(textOf(body)))) fly(body, n, own);
       break;
     case 'chat':
       scene.cheer();
-      chat.say({ name: from?.name || from?.id || '?', text: textOf(body), own });
+      chat.say({ name, text: textOf(body), own, old: replayed });
+      break;
+    case 'like':
+      if (!replayed) likes.grow(body);
+      break;
+    case 'gift':
+      if (!isGift(body?.gift)) break; // a newer one
+      chat.gift({ name, text: text.gave(text[body.gift]), picture: picture(body.gift), own, old: replayed });
+      if (replayed) break;
+      scene.cheer(5);
+      banners.show({ id: from?.id, name, gift: body.gift });
       break;
     case 'notice':
-      chat.announce(textOf(body));
-      break;
-    case 'state':
-      if (body.key === 'title') showTitle(body.value);
+      chat.announce(textOf(body), replayed);
       break;
   }
 }
 
 function showTitle(title) {
-  const shown = typeof title === 'string' && title !== '' ? title : text.title(room);
+  const shown = clean(title) || text.title(room);
   $('title').textContent = shown;
   document.title = shown;
 }
@@ -109,14 +198,11 @@ function showTitle(title) {
 // Bodies come from other people: nothing in them is taken for granted.
 
 function textOf(body) {
-  if (typeof body?.text !== 'string') return '';
-  return [...body.text].slice(0, 200).join('');
+  return clean(body?.text, 200);
 }
 
-function looks(body) {
-  const line = textOf(body).replace(/\s+/g, ' ').trim(); // a track is one line high
-  const color = /^#[0-9a-f]{6}$/i.test(body?.color) ? body.color : '#ffffff';
-  return { text: line, color, mode: Number(body?.mode) || 1, size: Number(body?.size) || 25 };
+function fly(body, count, own) {
+  danmaku.show({ text: body?.text, color: body?.color, mode: body?.mode, size: body?.size, count, own });
 }
 
 // Sending.
@@ -145,10 +231,10 @@ $('composer').addEventListener('submit', async (e) => {
   $('text').value = '';
   showSendable();
   try {
-    const fate = connection.send(kind, body);
+    const fate = inRoom().send(kind, body, { signal: AbortSignal.timeout(patience) });
     if (kind === 'danmaku') {
-      echoes.add(line);
-      danmaku.show({ ...looks(body), count: 1, own: true });
+      echoes.add(textOf(body));
+      fly(body, 1, true);
     }
     if ((await fate).status === 'held') toast(text.held);
   } catch (error) {
@@ -158,16 +244,22 @@ $('composer').addEventListener('submit', async (e) => {
   }
 });
 
-function explain({ code, message, retryMs }) {
-  switch (code) {
-    case 'rate_limited':
-      return text.tooFast(Math.max(1, Math.ceil(retryMs / 1000)));
-    case 'overloaded':
-      return text.overloaded;
-    case 'timeout':
-      return text.timeout;
+$('like').addEventListener('click', () => likes.add());
+
+new GiftRow($('gifts'), $('gift'), text, async (gift) => {
+  try {
+    inRoom();
+    await client.call('demo.gift', room, { gift }, { signal: AbortSignal.timeout(patience) });
+  } catch (error) {
+    toast(explain(error));
   }
-  return message;
+});
+
+function explain({ name, code, reason, message, retryAfter }) {
+  if (name === 'TimeoutError') return text.timeout;
+  if (code === 'rate_limited') return text.tooFast(Math.max(1, Math.ceil(retryAfter / 1000)));
+  if (code === 'overloaded') return text.overloaded;
+  return reason || message;
 }
 
 // The page around it.
@@ -188,18 +280,29 @@ function showKind() {
 }
 
 let countdown = 0;
-function showStatus({ status, delay = 0, error }) {
+function showStatus({ phase, retryAt, error, cause }) {
   clearInterval(countdown);
-  const until = Date.now() + delay;
   const update = () => {
-    const words = text[status];
-    const label = typeof words === 'function' ? words(Math.ceil((until - Date.now()) / 1000)) : words;
-    $('badge-text').textContent = status === 'stopped' && error ? text.stoppedBecause(error.message) : label;
+    const words = text[cause === 'offline' ? cause : phase];
+    let label = typeof words === 'function' ? words(Math.ceil((retryAt - Date.now()) / 1000)) : words;
+    if (phase === 'closed' && error) label = text.closedBecause(explain(error));
+    if ($('badge-text').textContent !== label) $('badge-text').textContent = label;
   };
   update();
-  $('badge').dataset.status = status;
-  if (status === 'waiting') countdown = setInterval(update, 500);
+  $('badge').dataset.status = phase;
+  if (phase === 'waiting') countdown = setInterval(update, 500);
+  showWay();
 }
+
+// Which way the messages take, and how long it is.
+function showWay() {
+  const { transport } = client?.status ?? {};
+  const ms = client?.latency === undefined ? '–' : Math.max(1, Math.round(client.latency));
+  $('badge-way').hidden = !transport;
+  $('badge-way').textContent = transport ? text.way(text[transport], ms) : '';
+  $('stat-latency').textContent = transport ? `${ms} ms` : '–';
+}
+setInterval(showWay, 1000);
 
 let toastTimer = 0;
 function toast(message) {
@@ -211,8 +314,8 @@ function toast(message) {
 
 function showDanmakuToggle() {
   const button = $('toggle-danmaku');
-  button.setAttribute('aria-pressed', danmaku.enabled);
-  button.textContent = danmaku.enabled ? text.danmakuOn : text.danmakuOff;
+  button.setAttribute('aria-pressed', !danmaku.hidden);
+  button.textContent = danmaku.hidden ? text.danmakuOff : text.danmakuOn;
 }
 
 for (const [i, color] of colors.entries()) {
@@ -226,7 +329,8 @@ for (const [i, color] of colors.entries()) {
 $('composer').addEventListener('change', showKind);
 $('text').addEventListener('input', showSendable);
 $('toggle-danmaku').addEventListener('click', () => {
-  danmaku.enabled = !danmaku.enabled;
+  if (danmaku.hidden) danmaku.reveal();
+  else danmaku.hide();
   showDanmakuToggle();
 });
 $('fullscreen').addEventListener('click', () => {
@@ -246,7 +350,7 @@ $('rename-form').addEventListener('submit', async () => {
   if (name === '' || name === me.name) return;
   try {
     await signIn(name);
-    connection.restart();
+    enterAnew();
   } catch (error) {
     toast(error.message);
   }
@@ -255,3 +359,4 @@ $('rename-form').addEventListener('submit', async () => {
 showKind();
 showDanmakuToggle();
 showTitle();
+start();
