@@ -277,7 +277,7 @@ func laneOf(c Class) fanout.Lane {
 
 // encodeEvent writes an event as clients get it.
 func encodeEvent(e *Event) []byte {
-	w := wire.Event{Seq: e.Pos.Seq, ID: e.ID, Kind: string(e.Kind), At: e.At.UnixMilli(), Body: e.Body}
+	w := wire.Event{Seq: e.Pos.Seq, ID: e.ID, Kind: string(e.Kind), At: e.At.UnixMilli(), Body: e.Body, Merged: e.Class == Merged}
 	if e.From.ID != "" {
 		w.From = &wire.Author{ID: e.From.ID, Name: e.From.Name}
 	}

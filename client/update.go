@@ -13,8 +13,8 @@ import (
 type Update interface{ update() }
 
 // Event is an event of the room. Its Pos is zero if it has no place in the log;
-// such an event is not repeated after a reconnect. Class and Digest are not
-// known to clients and are zero.
+// such an event is not repeated after a reconnect. Clients know
+// of a Class only that it is im.Merged; it and Digest are zero otherwise.
 //
 // Events are shared: do not change them, or the bytes of Body.
 type Event struct {

@@ -108,6 +108,10 @@ func (v *view) appendNew(items []item, events []wire.Event) []item {
 // fold applies a state event to the state. The server delivers only changes
 // that took effect.
 func (v *view) fold(e *im.Event) {
+	if e.Class == im.Merged && !e.Pos.IsZero() {
+		v.total(e)
+		return
+	}
 	if e.Kind != im.State || e.Pos.IsZero() {
 		return
 	}
@@ -126,6 +130,16 @@ func (v *view) fold(e *im.Event) {
 	v.state[change.Key] = Cell{change.Value, e.Pos.Seq}
 }
 
+// total writes what an event of a merged kind says of the room's total.
+func (v *view) total(e *im.Event) {
+	var b struct {
+		Total json.RawMessage `json:"total"`
+	}
+	if json.Unmarshal(e.Body, &b) == nil && len(b.Total) > 0 {
+		v.state["im.total."+string(e.Kind)] = Cell{b.Total, e.Pos.Seq}
+	}
+}
+
 func cells(from map[string]wire.Cell) map[string]Cell {
 	to := make(map[string]Cell, len(from))
 	for k, c := range from {
@@ -141,6 +155,9 @@ func event(epoch string, e *wire.Event) *im.Event {
 	}
 	if e.From != nil {
 		ev.From = im.Author(*e.From)
+	}
+	if e.Merged {
+		ev.Class = im.Merged
 	}
 	return ev
 }

@@ -26,6 +26,20 @@ func TestResumeFromBehind(t *testing.T) {
 	}
 }
 
+// Events of merged kinds keep the totals in the state fresh.
+func TestTotalsAreFolded(t *testing.T) {
+	v := joinedView()
+	like := wire.Event{Seq: 110, Kind: "like", Merged: true, Body: json.RawMessage(`{"n":4,"total":1204}`)}
+	other := wire.Event{Seq: 111, Kind: "poll", Body: json.RawMessage(`{"n":1,"total":2}`)}
+	v.events(&wire.Message{Prev: 100, To: 111, Events: []wire.Event{like, other}})
+	if c := v.state["im.total.like"]; string(c.Value) != "1204" || c.Version != 110 {
+		t.Errorf("the total is %s, version %d", c.Value, c.Version)
+	}
+	if _, ok := v.state["im.total.poll"]; ok {
+		t.Error("an event that is not merged became a total")
+	}
+}
+
 // A server that claims to go on in another epoch, or where there was nothing, starts anew.
 func TestRecoveredOfSomethingElse(t *testing.T) {
 	v := joinedView()

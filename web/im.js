@@ -589,7 +589,7 @@ class Membership {
         this.show('event', { ...e, replayed: false });
       } else if (e.seq > this.pos.seq) {
         this.pos = position(this.pos.epoch, e.seq);
-        const change = fold && e.kind === 'state' && e.body?.key !== undefined ? e.body : null;
+        const change = fold ? changeOf(e) : null;
         if (change) this.write(change.key, change.delete ? null : { value: change.value, version: e.seq });
         this.show('event', { ...e, replayed: false }, this.pos);
         if (change) this.tellKey(change.key);
@@ -620,6 +620,13 @@ class Membership {
     for (const done of this.waiters.splice(0)) done(error);
   }
 }
+
+/** What an event does to the state: a change of a key, or the new total of a merged kind such as likes. */
+const changeOf = (e) => {
+  if (e.kind === 'state' && e.body?.key !== undefined) return e.body;
+  if (e.merged && e.body?.total !== undefined) return { key: `im.total.${e.kind}`, value: e.body.total };
+  return null;
+};
 
 const position = (epoch, seq) => Object.freeze({ epoch, seq });
 

@@ -29,6 +29,9 @@ func AppendEvent(dst []byte, e *Event) []byte {
 		}
 		dst = append(dst, '}')
 	}
+	if e.Merged {
+		dst = append(dst, `,"merged":true`...)
+	}
 	return append(appendBody(dst, e.Body), '}')
 }
 

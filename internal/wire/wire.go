@@ -114,6 +114,8 @@ type Event struct {
 	At   int64           `json:"at"`
 	From *Author         `json:"from,omitempty"`
 	Body json.RawMessage `json:"body,omitempty"`
+	// Merged marks an event of a merged kind: its body says what the total is now.
+	Merged bool `json:"merged,omitempty"`
 }
 
 // Cell is the value of one key of a room's state. Version is the seq of the

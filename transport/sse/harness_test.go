@@ -84,6 +84,9 @@ func newServer(t testing.TB, s setup) *server {
 	} else {
 		srv.Start()
 	}
+	if s.http2 { // 4 MiB a stream by default
+		srv.Client().Transport.(*http.Transport).HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: kernelBuffer}
+	}
 	t.Cleanup(srv.Close)
 	return srv
 }

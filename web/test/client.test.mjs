@@ -30,6 +30,20 @@ test('the state is the new one when the page hears of a reset', async () => {
   assert.deepEqual(heard, [2, [2, 8], [undefined, 0]]);
 });
 
+test('events of merged kinds keep the totals in the state fresh', async () => {
+  const t = await online();
+  const { room } = await enter(t, '42', {}, { state: { 'im.total.like': { value: 1200, version: 5 } } });
+  const heard = [];
+  room.state.on('im.total.like', (value, version) => heard.push([value, version]));
+  t.server.peer.say({ op: 'events', room: '42', prev: 100, to: 102, events: [
+    { seq: 101, id: 'e-101', kind: 'like', at: 1, merged: true, body: { n: 4, total: 1204 } },
+    { seq: 102, id: 'e-102', kind: 'poll', at: 1, body: { n: 1, total: 2 } },
+  ] });
+  assert.deepEqual(heard, [[1204, 101]]);
+  assert.equal(room.state.get('im.total.like'), 1204);
+  assert.equal(room.state.get('im.total.poll'), undefined);
+});
+
 test('a position within a replay is where the rest could be had again', async () => {
   const t = await online();
   const { room } = await enter(t);
