@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,18 +38,24 @@ func recording(t *testing.T) []replay.Item {
 }
 
 // The main job: a recording at 20 times its speed, sent through 50 sessions and
-// watched by 500 viewers over real sockets. Everybody who kept up has the same
+// watched by 500 viewers over real sockets, 300 on WebSocket, 100 each on
+// server-sent events and long-poll. Everybody who kept up has the same
 // sequence, which is the one in the log.
 func TestMainJobEverybodySeesTheSame(t *testing.T) {
-	const senders, viewers, speed = 50, 500, 20
+	const senders, sockets, streams, polls, speed = 50, 300, 100, 100, 20
+	const viewers = sockets + streams + polls
 	items := recording(t)
 	log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepVolatile: 2 * len(items)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	hub, url := serve(t, imtest.BearerUser, &im.Options{Log: log, Limits: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}}, nil, nil)
-	crowd := watch(t, url, "42", viewers)
+	crowd := watch(t, url, "42", sockets)
 	crowd.run()
+	base := "http" + strings.TrimSuffix(strings.TrimPrefix(url, "ws"), "/ws")
+	streaming, streamed := watchWeb(t, base, "42", "stream", streams, (*webViewer).stream)
+	polling, polled := watchWeb(t, base, "42", "poll", polls, (*webViewer).poll)
+	t.Cleanup(webClient.CloseIdleConnections)
 
 	bots := make([]*botSender, senders)
 	for i := range bots {
@@ -71,6 +78,15 @@ func TestMainJobEverybodySeesTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	crowd.done.Wait()
+	streamed.Wait()
+	polled.Wait()
+	var sights []*sight
+	for _, w := range crowd.viewers {
+		sights = append(sights, &w.sight)
+	}
+	for _, v := range slices.Concat(streaming, polling) {
+		sights = append(sights, &v.sight)
+	}
 
 	page, err := hub.Room("42").History(t.Context(), im.Range{Max: 2 * len(items)})
 	if err != nil {
@@ -86,7 +102,7 @@ func TestMainJobEverybodySeesTheSame(t *testing.T) {
 	var want [32]byte
 	h.Sum(want[:0])
 	keptUp := 0
-	for i, w := range crowd.viewers {
+	for i, w := range sights {
 		switch {
 		case !w.finished:
 			t.Errorf("viewer %d did not reach the end", i)

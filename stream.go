@@ -72,21 +72,36 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := h.session(r.URL.Query().Get("sid"), u.ID)
-	conn, _ := pollConn(s)
-	if conn == nil {
-		if err := h.connect(); err != nil {
-			writeError(w, err)
+	if conn, _ := pollConn(s); conn != nil {
+		conn.Interrupt() // what waits there takes nothing more: the positions stand still
+		s.follow(rooms)
+		if conn.ServePoll(w, r, wait) == nil {
 			return
 		}
-		conn = longpoll.New(&h.poll)
-		s = h.open(conn, slim(r), u, "")
+		// The session has ended meanwhile, and nothing was answered.
 	}
+	if err := h.connect(); err != nil {
+		writeError(w, err)
+		return
+	}
+	conn := longpoll.New(&h.poll)
+	h.open(conn, slim(r), u, "").follow(rooms)
+	if err := conn.ServePoll(w, r, wait); err != nil {
+		writeError(w, &Error{Code: CodeShutdown, RetryAfter: h.returnTime(), cause: err})
+	}
+}
+
+// follow has the session of a long-poll be in the rooms that a request names,
+// where the request says that the client is.
+func (s *Session) follow(rooms []httpquery.Room) {
+	s.hear()
 	s.pollMu.Lock() // two requests at a time do not mix their joins
+	defer s.pollMu.Unlock()
 	asked := map[string]bool{}
 	for _, room := range rooms {
 		asked[room.Name] = true
 		if !s.standsAt(room) {
-			s.enterByQuery(h.life, room)
+			s.enterByQuery(s.hub.life, room)
 		}
 	}
 	for _, room := range s.Rooms() {
@@ -94,9 +109,6 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 			s.leave(m, 0, nil)
 		}
 	}
-	s.pollMu.Unlock()
-	s.hear()
-	conn.ServePoll(w, r, wait)
 }
 
 // pollConn returns the connection of a session if that is a long-poll.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"os"
 	"slices"
 	"sync"
@@ -23,12 +24,16 @@ type swarm struct {
 	done    sync.WaitGroup
 }
 
-// watcher is one viewer of a swarm.
+// watcher is one viewer of a swarm over WebSocket.
 type watcher struct {
 	*socket
-	room string
+	sight
+}
 
-	// Set when its goroutine has ended.
+// sight is what a viewer has seen, whatever carried it. It is read when the
+// viewer's goroutine has ended.
+type sight struct {
+	h        hash.Hash
 	sum      [32]byte // over the sequence of events
 	events   int
 	kinds    map[string]int
@@ -40,12 +45,46 @@ type watcher struct {
 	finished bool // saw the end
 }
 
+// see notes a message, and reports whether it is the last.
+func (s *sight) see(m *wire.Message) (last bool) {
+	now := time.Now()
+	if s.h == nil {
+		s.h, s.kinds = sha256.New(), map[string]int{}
+	}
+	switch m.Op {
+	case wire.OpGap:
+		s.gaps++
+		s.missed += m.Missed
+	case wire.OpReset, wire.OpJoined: // a second joined is how a poll is brought back
+		s.resets++
+		s.missed += m.Missed
+	case wire.OpBye:
+		s.bye = m
+	}
+	for i := range m.Events {
+		e := &m.Events[i]
+		fmt.Fprintln(s.h, e.Seq, e.ID, e.Kind, string(e.Body))
+		s.events++
+		s.kinds[e.Kind]++
+		var b struct{ SentNS int64 }
+		if json.Unmarshal(e.Body, &b) == nil && b.SentNS > 0 {
+			s.delays = append(s.delays, now.Sub(time.Unix(0, b.SentNS)))
+		}
+		if string(e.Body) == `"end"` {
+			s.finished = true
+			s.h.Sum(s.sum[:0])
+			return true
+		}
+	}
+	return false
+}
+
 // watch connects n viewers to a room. It returns when all are in.
 func watch(t *testing.T, url, room string, n int) *swarm {
 	t.Helper()
 	s := &swarm{}
 	for i := range n {
-		w := &watcher{socket: dialAs(t, url, fmt.Sprintf("%s-viewer-%d", room, i)), room: room, kinds: map[string]int{}}
+		w := &watcher{socket: dialAs(t, url, fmt.Sprintf("%s-viewer-%d", room, i))}
 		w.patience = time.Minute // recordings have silent stretches
 		w.expect("welcome")
 		w.send(fmt.Sprintf(`{"op":"join","id":1,"room":%q}`, room))
@@ -63,42 +102,18 @@ func (s *swarm) run() {
 }
 
 func (w *watcher) run() {
-	h := sha256.New()
-	defer func() { h.Sum(w.sum[:0]) }()
 	for {
 		raw := w.read()
 		if raw == "" {
 			return
 		}
-		now := time.Now()
-		var m wire.Message
-		if err := json.Unmarshal([]byte(raw), &m); err != nil {
+		m := new(wire.Message)
+		if err := json.Unmarshal([]byte(raw), m); err != nil {
 			w.t.Errorf("a viewer got %.100q: %v", raw, err)
 			return
 		}
-		switch m.Op {
-		case wire.OpGap:
-			w.gaps++
-			w.missed += m.Missed
-		case wire.OpReset:
-			w.resets++
-			w.missed += m.Missed
-		case wire.OpBye:
-			w.bye = &m
-		}
-		for i := range m.Events {
-			e := &m.Events[i]
-			fmt.Fprintln(h, e.Seq, e.ID, e.Kind, string(e.Body))
-			w.events++
-			w.kinds[e.Kind]++
-			var b struct{ SentNS int64 }
-			if json.Unmarshal(e.Body, &b) == nil && b.SentNS > 0 {
-				w.delays = append(w.delays, now.Sub(time.Unix(0, b.SentNS)))
-			}
-			if string(e.Body) == `"end"` {
-				w.finished = true
-				return
-			}
+		if w.see(m) {
+			return
 		}
 	}
 }
