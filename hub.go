@@ -183,16 +183,13 @@ func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
 		conn.Abort()
 		return nil, err
 	}
-	return h.open(conn, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}, &u, ""), nil
+	return h.open(conn, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}, &u), nil
 }
 
 // open makes a session of a connection for which connect has succeeded. u is nil if the
-// client still has to say who it is, and sid empty for a new session.
-func (h *Hub) open(conn transport.Conn, r *http.Request, u *User, sid string) *Session {
-	if sid == "" {
-		sid = h.sessionID(u)
-	}
-	s := &Session{hub: h, id: sid, conn: conn, request: r, opened: time.Now()}
+// client still has to say who it is.
+func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
+	s := &Session{hub: h, id: h.sessionID(u), conn: conn, request: r, opened: time.Now()}
 	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, func(c *fanout.Cursor) {
 		h.resyncs.run(func() {
 			err := h.protect("bringing back a slow session", func() error { return h.resync(c) })

@@ -104,11 +104,7 @@ func (s *Session) become(m *member) (old *member, err error) {
 
 // unbecome undoes become.
 func (s *Session) unbecome(m *member) {
-	s.mu.Lock()
-	if s.rooms[m.core.id] == m {
-		delete(s.rooms, m.core.id)
-	}
-	s.mu.Unlock()
+	s.unnote(m)
 	m.core.remove(m)
 	m.core.ticket.Wake() // for the online count
 }
@@ -196,9 +192,7 @@ func (c *core) fill(ctx context.Context, entry *wire.Entry, since, pos Position,
 	if err != nil && !errors.Is(err, ErrGap) {
 		return err
 	}
-	slices.Reverse(page.Events)
-	entry.Events, _ = encodeTier(page.Events, tier, maxPageBytes)
-	slices.Reverse(entry.Events)
+	entry.Events, _ = encodePage(page.Events, tier, true)
 	return nil
 }
 
@@ -241,6 +235,18 @@ const (
 	maxResumeBytes = 256 << 10 // of the events of an entry that goes on without a gap
 	maxPageBytes   = 48 << 10  // of the events of any other
 )
+
+// encodePage encodes the events of a page that a tier wants, up to maxPageBytes
+// from its beginning, or from its end if it is the newest that counts.
+func encodePage(events []*Event, tier fanout.Tier, newest bool) (list [][]byte, whole bool) {
+	if !newest {
+		return encodeTier(events, tier, maxPageBytes)
+	}
+	slices.Reverse(events)
+	list, whole = encodeTier(events, tier, maxPageBytes)
+	slices.Reverse(list)
+	return list, whole
+}
 
 // encodeTier encodes the events that a tier wants, up to so many bytes, and
 // reports whether that was all of them.

@@ -2,8 +2,8 @@ package im
 
 import (
 	"context"
+	"iter"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -83,12 +83,10 @@ func (h *Hub) background(f func()) {
 	h.lifeMu.Unlock()
 	go func() {
 		defer h.tasks.Done()
-		defer func() {
-			if p := recover(); p != nil {
-				h.opts.Logger.Error("a goroutine of the hub panicked", "panic", p, "stack", string(debug.Stack()))
-			}
-		}()
-		f()
+		_ = h.protect("a goroutine of the hub", func() error {
+			f()
+			return nil
+		})
 	}()
 }
 
@@ -169,15 +167,7 @@ func (h *Hub) end() {
 
 // flushRooms delivers what has been accepted so far.
 func (h *Hub) flushRooms() {
-	for _, c := range h.rooms.all() {
-		select {
-		case <-c.opened:
-		default:
-			continue
-		}
-		if c.openErr != nil {
-			continue
-		}
+	for c := range h.openRooms() {
 		for _, cursor := range c.Flush(time.Now(), nil) {
 			cursor.Outlet().Flush()
 		}
@@ -187,19 +177,32 @@ func (h *Hub) flushRooms() {
 // settleRooms stores what rooms hold beyond their log: totals that were not yet
 // appended, and snapshots.
 func (h *Hub) settleRooms(ctx context.Context) {
-	for _, c := range h.rooms.all() {
-		select {
-		case <-c.opened:
-		default:
-			continue
-		}
-		if c.openErr != nil {
-			continue
-		}
+	for c := range h.openRooms() {
 		c.mergeAll(ctx)
-		if err := c.save(ctx); err != nil {
-			h.opts.Logger.Warn("the snapshot of a room could not be saved", "room", c.id, "error", err)
+		h.saveRoom(ctx, c)
+	}
+}
+
+// openRooms yields the rooms in use that have been opened.
+func (h *Hub) openRooms() iter.Seq[*core] {
+	return func(yield func(*core) bool) {
+		for _, c := range h.rooms.all() {
+			select {
+			case <-c.opened:
+			default:
+				continue
+			}
+			if c.openErr == nil && !yield(c) {
+				return
+			}
 		}
+	}
+}
+
+// saveRoom saves a room's snapshot. One that fails is saved with the next.
+func (h *Hub) saveRoom(ctx context.Context, c *core) {
+	if err := c.save(ctx); err != nil {
+		h.opts.Logger.Warn("the snapshot of a room could not be saved", "room", c.id, "error", err)
 	}
 }
 

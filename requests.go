@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"time"
 
@@ -176,13 +175,7 @@ func (s *Session) history(ctx context.Context, req *wire.Request) error {
 	c.mu.Lock()
 	epoch := c.epoch
 	c.mu.Unlock()
-	if r.Newest {
-		slices.Reverse(page.Events)
-	}
-	events, whole := encodeTier(page.Events, fanout.TierFull, maxPageBytes)
-	if r.Newest {
-		slices.Reverse(events)
-	}
+	events, whole := encodePage(page.Events, fanout.TierFull, r.Newest)
 	s.outlet.Send(wire.AppendHistory(nil, req.ID, req.Room, epoch, events, page.Missed, page.More || !whole))
 	return nil
 }

@@ -87,7 +87,7 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		h.opts.Logger.Debug("a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	h.open(conn, slim(r), u, "")
+	h.open(conn, slim(r), u)
 }
 
 // let decides whether a request may open a connection, and for whom. The user

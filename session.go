@@ -113,24 +113,26 @@ func (s *Session) member(room string) *member {
 // leave ends a membership and tells the client, who may have asked for it under
 // a request id. It does nothing if the membership has ended already.
 func (s *Session) leave(m *member, id uint64, why *Error) {
-	s.mu.Lock()
-	current := s.rooms[m.core.id] == m
-	if current {
-		delete(s.rooms, m.core.id)
-	}
-	s.mu.Unlock()
+	current := s.unnote(m)
 	if cursor := m.core.remove(m); current && cursor != nil {
 		s.left(m, cursor, id, why)
 	}
 }
 
-// left tells the client, and the host, of a membership that has ended.
-func (s *Session) left(m *member, cursor *fanout.Cursor, id uint64, why *Error) {
+// unnote forgets a membership, and reports whether it was the current one.
+func (s *Session) unnote(m *member) (current bool) {
 	s.mu.Lock()
-	if s.rooms[m.core.id] == m {
+	defer s.mu.Unlock()
+	current = s.rooms[m.core.id] == m
+	if current {
 		delete(s.rooms, m.core.id)
 	}
-	s.mu.Unlock()
+	return current
+}
+
+// left tells the client, and the host, of a membership that has ended.
+func (s *Session) left(m *member, cursor *fanout.Cursor, id uint64, why *Error) {
+	s.unnote(m)
 	left := &wire.Message{Op: wire.OpLeft, ID: id, Room: m.core.id}
 	if why != nil {
 		left.Code, left.Reason = string(why.Code), why.reason()

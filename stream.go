@@ -37,13 +37,12 @@ func (h *Hub) serveStream(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	// The viewer's last stream may not have noticed yet that it is gone. Two
-	// sessions cannot have one id, so the newer takes the place of the older.
-	sid := r.URL.Query().Get("sid")
-	if old := h.session(sid, u.ID); old != nil {
+	// The viewer's last stream may not have noticed yet that it is gone; it must
+	// not count as another viewer.
+	if old := h.session(r.URL.Query().Get("sid"), u.ID); old != nil {
 		old.abort()
 	}
-	s := h.open(conn, slim(r), u, "")
+	s := h.open(conn, slim(r), u)
 	for _, room := range rooms {
 		s.enterByQuery(h.life, room)
 	}
@@ -85,7 +84,7 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn := longpoll.New(&h.poll)
-	h.open(conn, slim(r), u, "").follow(rooms)
+	h.open(conn, slim(r), u).follow(rooms)
 	if err := conn.ServePoll(w, r, wait); err != nil {
 		writeError(w, &Error{Code: CodeShutdown, RetryAfter: h.returnTime(), cause: err})
 	}

@@ -97,22 +97,13 @@ func (h *Hub) maintain() {
 	h.limits.sweep(now)
 	h.requests.sweep(now)
 	idle := now.Add(-h.opts.Timeouts.RoomIdle)
-	for _, c := range h.rooms.all() {
+	for c := range h.openRooms() {
 		if h.life.Err() != nil {
 			return
 		}
-		select {
-		case <-c.opened:
-		default:
-			continue
-		}
 		ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
-		if c.openErr == nil {
-			if err := c.save(ctx); err != nil {
-				h.opts.Logger.Warn("the snapshot of a room could not be saved", "room", c.id, "error", err)
-			}
-			c.unload(idle)
-		}
+		h.saveRoom(ctx, c)
+		c.unload(idle)
 		cancel()
 	}
 	if tl, ok := h.opts.Log.(TrimLog); ok {

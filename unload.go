@@ -42,13 +42,9 @@ func (c *core) unload(idle time.Time) bool {
 		c.mu.Unlock()
 		return false
 	}
-	c.gone = true
-	stop := c.stop
-	c.stop = nil
+	c.gone = true // from here on nobody takes it up again
 	c.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
+	c.discard()
 	c.hub.rooms.removeIf(c.id, c)
 	return true
 }
