@@ -28,27 +28,44 @@ func (c *core) isClosed() bool {
 // whether it is new: the retry of something that is stored returns the position of
 // the first.
 func (c *core) store(ctx context.Context, e *Event) (stored *Event, fresh bool, err error) {
-	h := c.hub
-	e.Class = h.kinds[e.Kind].Class
-	e.At = h.opts.Now()
-	if e.Digest == "" {
-		e.Digest = h.digest(e.Kind, e.From.ID, e.Body)
+	results, err := c.storeAll(ctx, []*Event{e})
+	if err != nil {
+		return nil, false, err
 	}
-	results, err := h.opts.Log.Append(ctx, c.id, []*Event{e})
+	return stamp(e, results[0])
+}
+
+// storeAll completes events and appends them to the log.
+func (c *core) storeAll(ctx context.Context, events []*Event) ([]Appended, error) {
+	h := c.hub
+	for _, e := range events {
+		e.Class = h.kinds[e.Kind].Class
+		e.At = h.opts.Now()
+		if e.Digest == "" {
+			e.Digest = h.digest(e.Kind, e.From.ID, e.Body)
+		}
+	}
+	results, err := h.opts.Log.Append(ctx, c.id, events)
 	switch {
 	case errors.Is(err, ErrNotStored):
-		h.opts.Logger.Warn("the log takes no events", "room", c.id, "kind", e.Kind, "error", err)
-		return nil, false, &Error{Code: CodeOverloaded, RetryAfter: time.Second, cause: err}
+		h.opts.Logger.Warn("the log takes no events", "room", c.id, "kind", events[0].Kind, "error", err)
+		return nil, &Error{Code: CodeOverloaded, RetryAfter: time.Second, cause: err}
 	case err != nil:
-		h.opts.Logger.Error("it is not known whether an event was stored", "room", c.id, "kind", e.Kind, "error", err)
-		return nil, false, &Error{Code: CodeTimeout, RetryAfter: time.Second, cause: err}
+		h.opts.Logger.Error("it is not known whether an event was stored", "room", c.id, "kind", events[0].Kind, "error", err)
+		return nil, &Error{Code: CodeTimeout, RetryAfter: time.Second, cause: err}
 	}
-	r := results[0]
+	for _, r := range results {
+		if r.Status == Stored {
+			h.stats.accepted.Add(1)
+		}
+	}
+	return results, nil
+}
+
+// stamp returns e with the position that the log gave it.
+func stamp(e *Event, r Appended) (stored *Event, fresh bool, err error) {
 	if r.Status == Conflict {
 		return nil, false, &Error{Code: CodeConflict, Reason: "this id was used for something else"}
-	}
-	if r.Status == Stored {
-		h.stats.accepted.Add(1)
 	}
 	copied := *e
 	copied.Pos = r.Pos

@@ -21,6 +21,7 @@ type core struct {
 	// openErr is why the room could not be opened; such a core is not used again.
 	openErr error
 	latest  atomic.Pointer[fanout.Shared]
+	flow    flow
 
 	mu      sync.Mutex // guards the fields below; neither the log nor code of the host is called under it
 	gone    bool       // unloaded: whoever finds it asks the hub for a new one
@@ -277,7 +278,7 @@ func laneOf(c Class) fanout.Lane {
 
 // encodeEvent writes an event as clients get it.
 func encodeEvent(e *Event) []byte {
-	w := wire.Event{Seq: e.Pos.Seq, ID: e.ID, Kind: string(e.Kind), At: e.At.UnixMilli(), Body: e.Body, Merged: e.Class == Merged}
+	w := wire.Event{Seq: e.Pos.Seq, ID: e.ID, Kind: string(e.Kind), At: e.At.UnixMilli(), Body: e.Body, N: e.N, Merged: e.Class == Merged}
 	if e.From.ID != "" {
 		w.From = &wire.Author{ID: e.From.ID, Name: e.From.Name}
 	}

@@ -72,6 +72,9 @@ type Event struct {
 	From Author
 	// Body is one JSON value, 4 KiB at most unless Options.Bounds.Body says otherwise.
 	Body json.RawMessage
+	// N is how many equal messages the event stands for, itself included; 0 is the
+	// same as 1. See [Flow].
+	N int
 	// Digest is a keyed hash of what was sent. A log compares it to tell the
 	// retry of a send (equal) from another send under the same ID (a conflict).
 	Digest string

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"hash/maphash"
 	"iter"
 	"net/http"
 	"net/url"
@@ -39,6 +40,7 @@ type Hub struct {
 	limits      *limiter // of events, by user and kind
 	requests    *limiter // of all other requests, by user
 	started     time.Time
+	seed        maphash.Seed // of the hashes by which the flow control knows senders and texts
 	webSocket   websocket.Options
 	stream      sse.Options
 	poll        longpoll.Options
@@ -70,6 +72,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		limits:     newLimiter(o.Limits),
 		requests:   newLimiter(map[Kind]Limit{"": {200, 10 * time.Second}}),
 		started:    time.Now(),
+		seed:       maphash.MakeSeed(),
 		rooms:      newRegistry[*core](),
 		sessions:   newRegistry[*Session](),
 		users:      newRegistry[*devices](),

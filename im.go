@@ -48,6 +48,9 @@ type Options struct {
 	// switches a limit off.
 	Limits map[Kind]Limit
 
+	// Flow says how much danmaku viewers are shown.
+	Flow Flow
+
 	// Admit decides whether a session may enter a room, and read its history.
 	// Nil lets every user in. It is asked again for each join, also when a client resumes.
 	Admit func(ctx context.Context, s *Session, room string) error
@@ -167,10 +170,7 @@ func (o *Options) complete() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if err := o.completeLimits(); err != nil {
-		return err
-	}
-	return cmp.Or(o.completeDurations(), o.Bounds.complete())
+	return cmp.Or(o.completeLimits(), o.Flow.complete(), o.completeDurations(), o.Bounds.complete())
 }
 
 func (o *Options) completeDurations() error {

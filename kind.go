@@ -19,6 +19,7 @@ const (
 	State      Kind = "state"      // a change of a room attribute, folded by every node
 	Presence   Kind = "presence"   // joins and leaves worth showing
 	Moderation Kind = "moderation" // deletions, mutes and other rulings of moderators
+	Tally      Kind = "tally"      // what the flow control merged and left out; see [TallyBody]
 	System     Kind = "system"     // what the hub itself says of a room
 )
 
@@ -90,6 +91,7 @@ func builtinKinds() kindTable {
 		{Moderation, Critical, nil},
 		{System, Critical, nil},
 		{Presence, Merged, nil},
+		{Tally, Volatile, nil},
 	} {
 		t[s.Kind] = s
 	}
@@ -115,7 +117,7 @@ func newKindTable(specs []KindSpec) (kindTable, error) {
 		if b, ok := builtin[s.Kind]; ok && b.Class != s.Class {
 			return nil, fmt.Errorf("im: %s.Class of built-in kind %q is %s: it must stay %s", field, s.Kind, s.Class, b.Class)
 		}
-		if s.From != nil && (s.Kind == System || s.Kind == Moderation || s.Kind == Presence) {
+		if s.From != nil && (s.Kind == System || s.Kind == Moderation || s.Kind == Presence || s.Kind == Tally) {
 			return nil, fmt.Errorf("im: %s.From of kind %q must be nil: only the hub and its operations write it", field, s.Kind)
 		}
 		seen[s.Kind] = true

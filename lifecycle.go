@@ -121,6 +121,9 @@ func (h *Hub) returnTime() time.Duration {
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.leave()
 	wait(ctx, &h.inflight)
+	for c := range h.openRooms() {
+		c.endFlow()
+	}
 	h.flushRooms()
 	for _, s := range h.sessions.all() {
 		s.end(&Error{Code: CodeShutdown, RetryAfter: h.returnTime()})

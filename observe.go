@@ -13,10 +13,11 @@ const (
 	SignalAccepted                            // an event that it sent was stored
 	SignalRefused                             // a request of it was refused; Err says why
 	SignalReset                               // it was too slow, and entered the room again
+	SignalTally                               // a room was over its budget: Event is what it was told, a [Tally]
 )
 
 func (t SignalType) String() string {
-	names := [...]string{"none", "session opened", "session closed", "joined", "left", "accepted", "refused", "reset"}
+	names := [...]string{"none", "session opened", "session closed", "joined", "left", "accepted", "refused", "reset", "tally"}
 	if int(t) < len(names) {
 		return names[t]
 	}
@@ -30,7 +31,7 @@ type Signal struct {
 	Room    string
 	Op      string // of SignalRefused
 	Kind    Kind   // of accepted and refused sends
-	Event   *Event // of SignalAccepted
+	Event   *Event // of SignalAccepted and SignalTally
 	Err     error
 }
 

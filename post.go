@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/liveim/im/internal/danmaku"
 	"github.com/liveim/im/internal/fanout"
 	"github.com/liveim/im/internal/wire"
 	"github.com/liveim/im/transport"
@@ -49,12 +50,24 @@ func (h *Hub) servePost(w http.ResponseWriter, r *http.Request) {
 	for i := range reqs {
 		answers.serve(s, &reqs[i])
 	}
+	h.awaitDecisions(answers)
 	status := http.StatusOK
 	if len(reqs) == 1 && answers.refused != nil {
 		status = answers.refused.Code.HTTPStatus()
 		setRetryAfter(w.Header(), answers.refused)
 	}
 	writeJSON(w, status, answers.array())
+}
+
+// awaitDecisions waits for what rooms that are over their budget decide within a
+// second. What is not decided then, because the log does not answer, stays open.
+func (h *Hub) awaitDecisions(a *answers) {
+	if !a.awaits {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.life, danmaku.MaxAge+2*h.opts.Timeouts.Send)
+	defer cancel()
+	wait(ctx, &a.undecided)
 }
 
 // serveHistory answers "GET /rooms/{room}/history".
@@ -127,9 +140,17 @@ func (s *Session) mayAct(ctx context.Context, room string) error {
 
 // answers is a connection that only collects what it is sent.
 type answers struct {
+	undecided sync.WaitGroup // sends whose answer comes later
+	awaits    bool           // there are, or were, such sends; written by whoever serves the request
+
 	mu       sync.Mutex // guards the fields below
 	messages [][]byte
 	refused  *Error // the last error that was answered
+}
+
+func (a *answers) await() {
+	a.awaits = true
+	a.undecided.Add(1)
 }
 
 // messageFormat is the format of a message as it is.

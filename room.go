@@ -71,6 +71,9 @@ func (r *Room) Send(ctx context.Context, kind Kind, body any, opts ...SendOption
 		return nil, err
 	}
 	defer c.release()
+	if spec.Class == Volatile {
+		c.note()
+	}
 	e, _, err = c.append(ctx, e)
 	return e, err
 }

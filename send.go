@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,15 +20,19 @@ const (
 	StatusOK      Status = wire.StatusOK      // stored, or the retry of something that was
 	StatusMerged  Status = wire.StatusMerged  // shown as part of an equal event
 	StatusShed    Status = wire.StatusShed    // not shown: too many at once
-	StatusHeld    Status = wire.StatusHeld    // waits for a decision
+	StatusHeld    Status = wire.StatusHeld    // waits for a decision of the host
+	StatusWaiting Status = "waiting"          // the room is over its budget; only interceptors see this, the client gets its answer within a second
 	StatusUnknown Status = wire.StatusUnknown // not decided in time; sending again under the same cid is safe
 )
 
 // Receipt is the answer to a send.
 type Receipt struct {
 	Status Status
-	// Event is the event's id once its fate is StatusOK.
+	// Event is the event's id if the status is StatusOK, and that of the event which
+	// counts the message if it is StatusMerged and the kind is volatile.
 	Event string
+	// Reason says why, if the status is StatusShed.
+	Reason string
 }
 
 // Draft is an event that a client wants to send, before it is accepted. The
@@ -50,13 +55,25 @@ type Draft struct {
 	kind   Kind
 	from   Author
 	final  SendFunc // accepts it
+	req    uint64   // the request that it came with
+
+	mu       sync.Mutex // guards the fields below
+	answered bool       // the request has its answer, or is to get it from the decision
+	held     bool       // by that answer; a fate follows
+	fate     *fate      // decided before the request was answered
+}
+
+// fate is what was decided about a draft.
+type fate struct {
+	receipt Receipt
+	err     error
 }
 
 // draft makes a draft of a request.
 func (s *Session) draft(req *wire.Request, u User, kind Kind) *Draft {
 	d := &Draft{
 		Room: req.Room, Kind: kind, Body: req.Body, From: u, CID: req.CID, Session: s,
-		id: uuid.NewString(), digest: s.hub.digest(kind, u.ID, req.Body), room: req.Room, kind: kind, from: u.author(),
+		req: req.ID, id: uuid.NewString(), digest: s.hub.digest(kind, u.ID, req.Body), room: req.Room, kind: kind, from: u.author(),
 	}
 	if req.CID != "" {
 		d.id = eventID(u.ID, req.CID)
@@ -77,9 +94,13 @@ func (s *Session) draft(req *wire.Request, u User, kind Kind) *Draft {
 type SendFunc func(ctx context.Context, d *Draft) (Receipt, error)
 
 // Settle tells the sender of a held draft what became of it: the result of
-// next, or the error that refuses it. All sessions of the sender are told.
+// next, or the error that refuses it. All sessions of the sender are told. It does
+// nothing for StatusWaiting: the sender is told when the room has decided.
 func (d *Draft) Settle(r Receipt, err error) {
-	m := &wire.Message{Op: wire.OpFate, Room: d.Room, CID: d.CID, Status: string(r.Status), Event: r.Event}
+	if err == nil && r.Status == StatusWaiting {
+		return
+	}
+	m := &wire.Message{Op: wire.OpFate, Room: d.Room, CID: d.CID, Status: string(r.Status), Event: r.Event, Reason: r.Reason}
 	if e := asError(err); e != nil {
 		m.Status, m.Code, m.Reason = wire.StatusRefused, string(e.Code), e.reason()
 	}
@@ -113,19 +134,109 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	}
 	n := uint64(1)
 	final := h.accept
-	if spec.Class == Merged {
+	switch spec.Class {
+	case Merged:
 		n = h.limits.clamp(spec.Kind, likes(req.Body))
 		final = h.acceptMerged
+	case Volatile:
+		final = h.offerVolatile
 	}
 	if wait, ok := h.limits.take(u.ID, spec.Kind, int(n), time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, RetryAfter: wait}
 	}
-	receipt, err := h.submit(ctx, s.draft(req, u, spec.Kind), final)
+	if spec.Class == Volatile && len(h.opts.Intercept) == 0 {
+		return s.sendVolatile(ctx, req, &u, spec.Kind)
+	}
+	d := s.draft(req, u, spec.Kind)
+	receipt, err := h.submit(ctx, d, final)
 	if err != nil {
 		return err
 	}
-	s.outlet.Send(wire.AppendAck(nil, req.ID, string(receipt.Status), receipt.Event, nil))
+	d.answer(receipt)
 	return nil
+}
+
+// sendVolatile is send without interceptors: it makes no draft of what is not
+// shown.
+func (s *Session) sendVolatile(ctx context.Context, req *wire.Request, u *User, kind Kind) error {
+	cand := s.hub.candidate(u, kind, req.Body)
+	receipt, err := s.hub.offer(ctx, req.Room, &cand, func() *Draft {
+		d := s.draft(req, *u, kind)
+		d.answered = true
+		return d
+	})
+	if err != nil {
+		return err
+	}
+	if receipt.Status != StatusWaiting {
+		s.acknowledge(req.ID, receipt)
+	}
+	return nil
+}
+
+// acknowledge sends the answer to a send.
+func (s *Session) acknowledge(id uint64, r Receipt) {
+	if r.Reason != "" {
+		s.outlet.Send(wire.AppendShed(nil, id, r.Reason))
+		return
+	}
+	s.outlet.Send(wire.AppendAck(nil, id, string(r.Status), r.Event, nil))
+}
+
+// answer answers the request that the draft came with, unless the room has still
+// to decide.
+func (d *Draft) answer(r Receipt) {
+	d.mu.Lock()
+	defer d.mu.Unlock() // sending does not block, and the fate must come after it
+	d.answered, d.held = true, r.Status == StatusHeld
+	if r.Status != StatusWaiting {
+		d.Session.acknowledge(d.req, r)
+	}
+	if d.fate != nil {
+		d.tellLocked(d.fate.receipt, d.fate.err)
+	}
+}
+
+// await notes that the room has still to decide.
+func (d *Draft) await() {
+	if a, ok := d.Session.conn.(*answers); ok {
+		a.await()
+	}
+}
+
+// decided tells the sender what became of a draft that had to wait.
+func (d *Draft) decided(r Receipt, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.answered {
+		d.fate = &fate{r, err}
+		return
+	}
+	d.tellLocked(r, err)
+}
+
+func (d *Draft) tellLocked(r Receipt, err error) {
+	s := d.Session
+	a, posted := s.conn.(*answers)
+	req := wire.Request{Op: wire.OpSend, ID: d.req, Room: d.room, Kind: string(d.kind)}
+	switch {
+	case d.held:
+		d.Settle(r, err)
+	case err != nil && posted:
+		a.refuse(s, &req, err)
+	case err != nil:
+		s.refuse(&req, err)
+	default:
+		s.acknowledge(d.req, r)
+	}
+	if posted {
+		a.undecided.Done()
+	}
+}
+
+// event is what the draft becomes.
+func (d *Draft) event(n int) *Event {
+	return &Event{ID: d.id, Kind: d.kind, From: d.from, Body: d.Body, Digest: d.digest, N: n}
 }
 
 // likes reads how much a send adds to a total: {"n":3}, or any other body for one.
@@ -179,9 +290,27 @@ func (h *Hub) accept(ctx context.Context, d *Draft) (Receipt, error) {
 		return Receipt{}, err
 	}
 	defer c.release()
-	e, fresh, err := c.append(ctx, &Event{ID: d.id, Kind: d.kind, From: d.from, Body: d.Body, Digest: d.digest})
+	return h.storeDraft(ctx, c, d)
+}
+
+// storeDraft stores the event in an open room.
+func (h *Hub) storeDraft(ctx context.Context, c *core, d *Draft) (Receipt, error) {
+	if c.isClosed() {
+		return Receipt{}, ErrRoomClosed
+	}
+	e := d.event(0)
+	results, err := c.storeAll(ctx, []*Event{e})
 	if err != nil {
 		return unknownOr(err)
+	}
+	return h.accepted(d, e, results[0])
+}
+
+// accepted is the answer to a draft whose event the log has taken.
+func (h *Hub) accepted(d *Draft, e *Event, r Appended) (Receipt, error) {
+	e, fresh, err := stamp(e, r)
+	if err != nil {
+		return Receipt{}, err
 	}
 	if fresh {
 		h.observe(Signal{Type: SignalAccepted, Room: d.room, Session: d.Session, Kind: d.kind, Event: e})

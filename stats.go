@@ -11,6 +11,11 @@ type Stats struct {
 	Accepted uint64 // events stored, of clients and of the host
 	Refused  uint64 // requests answered with an error
 
+	Offered uint64 // volatile events that clients wanted to be shown
+	Shown   uint64 // of these: became events
+	Merged  uint64 // of these: counted in an equal one
+	Shed    uint64 // of these: not shown. What waits is in none of the three
+
 	Sends     uint64 // sends to connections; one carries all that has gathered
 	SentBytes uint64 // bytes that connections took
 	FullSends uint64 // sends that filled a connection
@@ -26,6 +31,8 @@ type counters struct {
 	accepted atomic.Uint64
 	refused  atomic.Uint64
 	resets   atomic.Uint64
+
+	offered, shown, merged, shed atomic.Uint64
 }
 
 // Stats returns the counts as of now. It is cheap enough to be called every second.
@@ -36,6 +43,10 @@ func (h *Hub) Stats() Stats {
 		Rooms:        h.rooms.len(),
 		Accepted:     h.stats.accepted.Load(),
 		Refused:      h.stats.refused.Load(),
+		Offered:      h.stats.offered.Load(),
+		Shown:        h.stats.shown.Load(),
+		Merged:       h.stats.merged.Load(),
+		Shed:         h.stats.shed.Load(),
 		Sends:        h.sent.Sends.Load(),
 		SentBytes:    h.sent.SentBytes.Load(),
 		FullSends:    h.sent.Short.Load(),

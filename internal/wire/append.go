@@ -29,6 +29,10 @@ func AppendEvent(dst []byte, e *Event) []byte {
 		}
 		dst = append(dst, '}')
 	}
+	if e.N > 1 {
+		dst = append(dst, `,"n":`...)
+		dst = strconv.AppendInt(dst, int64(e.N), 10)
+	}
 	if e.Merged {
 		dst = append(dst, `,"merged":true`...)
 	}
@@ -74,6 +78,13 @@ func AppendAck(dst []byte, id uint64, status, event string, body json.RawMessage
 		dst = AppendString(dst, event)
 	}
 	return append(appendBody(dst, body), '}')
+}
+
+// AppendShed appends an "ack" that says that something is not shown, and why.
+func AppendShed(dst []byte, id uint64, reason string) []byte {
+	dst = appendHead(dst, OpAck, id, "")
+	dst = append(dst, `,"status":"`+StatusShed+`","reason":`...)
+	return append(AppendString(dst, reason), '}')
 }
 
 // Entry is what a session is told of a room as it enters it: by "joined", or by

@@ -114,6 +114,8 @@ type Event struct {
 	At   int64           `json:"at"`
 	From *Author         `json:"from,omitempty"`
 	Body json.RawMessage `json:"body,omitempty"`
+	// N is how many equal messages the event stands for, if it is more than one.
+	N int `json:"n,omitempty"`
 	// Merged marks an event of a merged kind: its body says what the total is now.
 	Merged bool `json:"merged,omitempty"`
 }

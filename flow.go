@@ -1,0 +1,408 @@
+package im
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/liveim/im/internal/danmaku"
+)
+
+// Flow is the flow control of volatile kinds, danmaku above all: how much of it
+// viewers are shown when everybody talks at once. The zero value is the defaults.
+//
+// While a room is under its budget a danmaku goes out at once. Above it, danmaku
+// wait, a second at most, and a tick picks among them: by weight first; then who was
+// shown least within the last minute, and one of each sender before the second of
+// anybody; then by lot. Equal texts become one event that says how many it stands
+// for. Every sender is told what became of its message: [StatusOK], [StatusMerged] or
+// [StatusShed], with the reason. What the host sends itself with [Room.Send] is counted,
+// and never waits.
+type Flow struct {
+	// Budget is how many volatile events of clients viewers are shown in any
+	// second of one room on this node: 1 to 10,000. Defaults to 50. -1 means any number: no
+	// flow control.
+	Budget int
+	// Reserve is the part of Budget that is kept for weights above 0. Others may
+	// borrow from it, evenly spread, while nobody needs it. 1 to Budget-1; defaults to a fifth of
+	// Budget. -1 means none.
+	Reserve int
+	// Weight says how important what a user sends is: 0 is ordinary, 100 the most.
+	// It must be quick, and not block. Nil gives hosts 20, moderators 10 and everybody
+	// else 0; a site with levels or paid colours has its own.
+	Weight func(u User, kind Kind) int
+}
+
+func (f *Flow) complete() error {
+	if f.Budget == 0 {
+		f.Budget = 50
+	}
+	if f.Budget != -1 && (f.Budget < 1 || f.Budget > 10_000) {
+		return fmt.Errorf("im: Options.Flow.Budget is %d: want 1 to 10,000 events a second, 0 for 50, or -1 for any number", f.Budget)
+	}
+	switch {
+	case f.Reserve == 0:
+		f.Reserve = max(f.Budget, 0) / 5
+	case f.Reserve == -1:
+		f.Reserve = 0
+	case f.Reserve < 1 || f.Budget != -1 && f.Reserve >= f.Budget:
+		return fmt.Errorf("im: Options.Flow.Reserve is %d: want 1 to Budget-1, 0 for a fifth of Budget, or -1 for none", f.Reserve)
+	}
+	if f.Weight == nil {
+		f.Weight = weightByRole
+	}
+	return nil
+}
+
+func weightByRole(u User, _ Kind) int {
+	switch {
+	case u.HasRole("host"):
+		return 20
+	case u.HasRole("moderator"):
+		return 10
+	}
+	return 0
+}
+
+// TallyBody is the body of an event of the kind [Tally], which tells a room that
+// is over its budget what became of the rest. It is sent at most four times a
+// second, and only while there is something to tell.
+type TallyBody struct {
+	// Counts says of events that were shown how many equal messages they stand for
+	// by now, by event id.
+	Counts map[string]int `json:"counts,omitempty"`
+	Merged uint64         `json:"merged,omitempty"` // messages merged since the last tally
+	Shed   uint64         `json:"shed,omitempty"`   // messages not shown since the last tally
+}
+
+const (
+	countsEvery = 250 * time.Millisecond // between two tallies that renew counts
+	totalsEvery = time.Second            // between two that only add up
+)
+
+// flow is the flow control of one room.
+type flow struct {
+	mu       sync.Mutex // guards the fields below
+	sel      *danmaku.Selection[*Draft]
+	storing  bool           // what a tick has picked is on its way to the log, and goes first
+	ticking  bool           // a goroutine decides about what waits
+	told     danmaku.Totals // as of the last tally
+	toldAt   time.Duration  // when
+	reported danmaku.Totals // as Stats knows them
+}
+
+// FlowStats is how one room stands with its budget.
+type FlowStats struct {
+	Budget  int  // volatile events a second, -1 for any number
+	Busy    bool // over the budget now, or a moment ago
+	Waiting int  // messages that wait for a decision
+	Offered uint64
+	Shown   uint64
+	Merged  uint64
+	Shed    uint64
+}
+
+// Flow returns how the room stands with its budget on this node. It costs
+// nothing for a room that is not in use.
+func (r *Room) Flow() FlowStats {
+	c, ok := r.hub.rooms.get(r.id)
+	if !ok {
+		return FlowStats{Budget: r.hub.opts.Flow.Budget}
+	}
+	f := &c.flow
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := FlowStats{Budget: c.budget()}
+	if f.sel != nil {
+		t := f.sel.Totals()
+		s.Busy, s.Waiting = f.sel.Busy(), f.sel.Waiting()
+		s.Offered, s.Shown, s.Merged, s.Shed = t.Offered, t.Shown, t.Merged, t.Shed
+	}
+	return s
+}
+
+// budget is what viewers of the room are shown in a second, -1 for any number.
+func (c *core) budget() int { return c.hub.opts.Flow.Budget }
+
+// selection returns the room's selection with the budget of now.
+func (c *core) selectionLocked() *danmaku.Selection[*Draft] {
+	f, o := &c.flow, &c.hub.opts.Flow
+	budget := c.budget()
+	if f.sel == nil {
+		f.sel = danmaku.New[*Draft](budget, 0, rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	f.sel.SetBudget(budget, o.Reserve*budget/o.Budget)
+	return f.sel
+}
+
+// candidate is what the selection is told of a message.
+func (h *Hub) candidate(u *User, kind Kind, body json.RawMessage) danmaku.Candidate {
+	c := danmaku.Candidate{Sender: maphash.String(h.seed, u.ID), Weight: min(max(0, h.opts.Flow.Weight(*u, kind)), 100)}
+	if c.Weight == 0 {
+		c.Key = danmaku.Key(h.seed, textOf(body))
+		if c.Key != 0 && kind != Danmaku {
+			c.Key ^= maphash.String(h.seed, string(kind))
+		}
+	}
+	return c
+}
+
+// offerVolatile is the SendFunc of volatile kinds.
+func (h *Hub) offerVolatile(ctx context.Context, d *Draft) (Receipt, error) {
+	u := d.Session.User()
+	cand := h.candidate(&u, d.kind, d.Body)
+	return h.offer(ctx, d.room, &cand, func() *Draft { return d })
+}
+
+// offer has the room decide about a message: at once, or later, in which case the
+// status is StatusWaiting and the draft is told. The draft is made only if it is
+// needed.
+func (h *Hub) offer(ctx context.Context, room string, cand *danmaku.Candidate, draft func() *Draft) (Receipt, error) {
+	c, err := h.core(ctx, room)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer c.release()
+	if c.budget() == -1 {
+		return h.storeDraft(ctx, c, draft())
+	}
+	if c.isClosed() {
+		return Receipt{}, ErrRoomClosed
+	}
+	a, d := c.offer(cand, draft)
+	switch a.Verdict {
+	case danmaku.Pass:
+		return h.storeDraft(ctx, c, d)
+	case danmaku.Merged:
+		return Receipt{Status: StatusMerged, Event: a.Into}, nil
+	case danmaku.Shed:
+		return shedReceipts[a.Why], nil
+	}
+	return Receipt{Status: StatusWaiting}, nil
+}
+
+// shedReceipts are the answers to what is not shown.
+var shedReceipts = [danmaku.WhyCount]Receipt{
+	danmaku.Crowded: {Status: StatusShed, Reason: "too many talk at once"},
+	danmaku.TooMany: {Status: StatusShed, Reason: "some of yours still wait to be shown"},
+	danmaku.TooLate: {Status: StatusShed, Reason: "its turn did not come within a second"},
+}
+
+func (c *core) offer(cand *danmaku.Candidate, draft func() *Draft) (danmaku.Answer[*Draft], *Draft) {
+	h, f := c.hub, &c.flow
+	var d *Draft
+	f.mu.Lock()
+	sel := c.selectionLocked()
+	a := sel.Offer(h.steady(), cand, !f.storing)
+	if a.Verdict == danmaku.Pass || a.Verdict == danmaku.Wait {
+		d = draft()
+		if a.ID != nil {
+			*a.ID = d.id
+		}
+	}
+	if a.Verdict == danmaku.Wait {
+		*a.Value = d
+		d.await()
+	}
+	evicted := sel.Evicted(nil)
+	begin := !f.ticking && a.Verdict != danmaku.Pass
+	f.ticking = f.ticking || begin
+	c.reportLocked()
+	f.mu.Unlock()
+	for _, e := range evicted {
+		e.Value.decided(shedReceipts[e.Why], nil)
+	}
+	if begin {
+		if c.acquire() {
+			h.background(c.tick)
+		}
+	}
+	return a, d
+}
+
+// reportLocked adds what is new to the hub's Stats.
+func (c *core) reportLocked() {
+	f, stats := &c.flow, &c.hub.stats
+	t := f.sel.Totals()
+	stats.offered.Add(t.Offered - f.reported.Offered)
+	stats.shown.Add(t.Shown - f.reported.Shown)
+	stats.merged.Add(t.Merged - f.reported.Merged)
+	stats.shed.Add(t.Shed - f.reported.Shed)
+	f.reported = t
+}
+
+// note counts what the host shows by itself against the budget.
+func (c *core) note() {
+	if c.budget() == -1 {
+		return
+	}
+	c.flow.mu.Lock()
+	c.selectionLocked().Note(c.hub.steady())
+	c.flow.mu.Unlock()
+}
+
+// tick decides about what waits, once per gap, until nothing does.
+func (c *core) tick() {
+	defer c.release()
+	h := c.hub
+	timer := time.NewTimer(c.gap())
+	defer timer.Stop()
+	var decisions []danmaku.Decision[*Draft]
+	for {
+		select {
+		case <-timer.C:
+		case <-h.life.Done():
+			c.endFlow()
+			return
+		}
+		gap := c.gap()
+		more := true
+		if err := h.protect("selecting danmaku", func() error {
+			decisions, more = c.tickOnce(gap, decisions[:0])
+			return nil
+		}); err != nil {
+			c.flow.mu.Lock()
+			c.flow.storing = false
+			c.flow.mu.Unlock()
+		}
+		clear(decisions)
+		if !more {
+			return
+		}
+		timer.Reset(gap)
+	}
+}
+
+// gap is the time between two ticks.
+func (c *core) gap() time.Duration { return c.hub.opts.FlushGap }
+
+// tickOnce picks what is shown, stores it and tells the senders. It reports
+// whether there is more to do.
+func (c *core) tickOnce(gap time.Duration, decisions []danmaku.Decision[*Draft]) (_ []danmaku.Decision[*Draft], more bool) {
+	h, f := c.hub, &c.flow
+	now := h.steady()
+	f.mu.Lock()
+	sel := c.selectionLocked()
+	decisions = sel.Select(now, now+gap, decisions)
+	tally := c.tallyLocked(now)
+	c.reportLocked()
+	f.storing = true
+	f.mu.Unlock()
+
+	events := make([]*Event, 0, len(decisions)+1)
+	for i := range decisions {
+		if d := &decisions[i]; d.Verdict == danmaku.Pass {
+			events = append(events, d.Value.event(d.Count))
+		}
+	}
+	if tally != nil {
+		events = append(events, tally)
+	}
+	var results []Appended
+	err := error(ErrRoomClosed)
+	if !c.isClosed() {
+		results, err = c.storeDanmaku(events)
+	}
+	f.mu.Lock()
+	f.storing = false
+	more = sel.Waiting() > 0 || f.told != sel.Totals().Fates()
+	f.ticking = more
+	f.mu.Unlock()
+
+	c.answer(decisions, events, results, err)
+	if tally != nil && err == nil {
+		if e, _, err := stamp(tally, results[len(results)-1]); err == nil {
+			h.observe(Signal{Type: SignalTally, Room: c.id, Kind: Tally, Event: e})
+		}
+	}
+	return decisions, more
+}
+
+func (c *core) storeDanmaku(events []*Event) ([]Appended, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(c.hub.life, c.hub.opts.Timeouts.Send)
+	defer cancel()
+	return c.storeAll(ctx, events)
+}
+
+// answer tells the senders what a tick has decided. The events that were picked
+// stand in events in the order of the decisions.
+func (c *core) answer(decisions []danmaku.Decision[*Draft], events []*Event, results []Appended, err error) {
+	i := 0
+	for _, d := range decisions {
+		switch {
+		case d.Verdict == danmaku.Shed:
+			d.Value.decided(shedReceipts[d.Why], nil)
+		case err != nil:
+			d.Value.decided(unknownOr(err))
+			i++
+		case d.Verdict == danmaku.Merged:
+			d.Value.decided(Receipt{Status: StatusMerged, Event: d.Into}, nil)
+		default:
+			d.Value.decided(c.hub.accepted(d.Value, events[i], results[i]))
+			i++
+		}
+	}
+}
+
+// tallyLocked returns the event that tells the room what became of the rest, nil
+// if there is nothing to tell, or not yet.
+func (c *core) tallyLocked(now time.Duration) *Event {
+	f := &c.flow
+	fates := f.sel.Totals().Fates()
+	if fates == f.told {
+		return nil
+	}
+	if since := now - f.toldAt; since < countsEvery || !f.sel.Grown() && since < totalsEvery {
+		return nil
+	}
+	body := TallyBody{Merged: fates.Merged - f.told.Merged, Shed: fates.Shed - f.told.Shed}
+	f.told, f.toldAt = fates, now
+	for _, n := range f.sel.Counts(nil) {
+		if body.Counts == nil {
+			body.Counts = map[string]int{}
+		}
+		body.Counts[n.ID] = n.N
+	}
+	raw, _ := json.Marshal(body)
+	return &Event{ID: uuid.NewString(), Kind: Tally, Body: raw}
+}
+
+// endFlow tells those whose messages wait that they are not shown, for a hub that
+// ends.
+func (c *core) endFlow() {
+	f := &c.flow
+	f.mu.Lock()
+	f.ticking = false
+	var dropped []danmaku.Decision[*Draft]
+	if f.sel != nil {
+		dropped = f.sel.Drop(nil)
+		c.reportLocked()
+	}
+	f.mu.Unlock()
+	for _, d := range dropped {
+		d.Value.decided(shedReceipts[danmaku.TooLate], nil)
+	}
+}
+
+// steady is the hub's clock for the flow control.
+func (h *Hub) steady() time.Duration { return time.Duration(h.clock()) }
+
+// textOf returns what a body says: the string that it is, or its "text".
+func textOf(body json.RawMessage) string {
+	var b struct{ Text string }
+	if len(body) > 0 && body[0] == '"' {
+		_ = json.Unmarshal(body, &b.Text)
+		return b.Text
+	}
+	_ = json.Unmarshal(body, &b)
+	return b.Text
+}

@@ -1,0 +1,404 @@
+package danmaku
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// MaxAge is how long a comment may wait. Later it makes no sense any more,
+	// and its sender has been told within the time that a send may take.
+	MaxAge = time.Second
+	// Memory is how long a comment that was shown under overload counts against
+	// its sender.
+	Memory = time.Minute
+	// MergeFor is how long after a comment was shown equal ones are added to its
+	// count: about as long as it can be read.
+	MergeFor = time.Second
+
+	perSender     = 3  // ordinary comments of one sender that may wait, however many others there are
+	pendingFactor = 20 // comments that wait, for each that may be shown in a second
+	minPending    = 256
+	calmShare     = 0.8 // of the budget: a room below it is calm again
+)
+
+// Candidate is a comment that somebody wants to be shown.
+type Candidate struct {
+	Sender uint64 // the same for the same user
+	Weight int    // 0 is ordinary; more is more important
+	Key    uint64 // the same for texts that are the same to a reader; 0: merges with nothing
+}
+
+// Verdict is what becomes of an offer.
+type Verdict uint8
+
+const (
+	Pass   Verdict = iota + 1 // it is shown now
+	Wait                      // a later [Selection.Select] decides
+	Merged                    // it was added to the count of an equal comment
+	Shed                      // it is not shown
+)
+
+// Why says why a comment was shed.
+type Why uint8
+
+const (
+	Crowded  Why = iota + 1 // so many wait that it got no place among them
+	TooMany                 // too many of the same sender wait
+	TooLate                 // it was not picked within MaxAge
+	WhyCount                // none of them: how many there are
+)
+
+// Answer is what an offer gets. The pointers are good until the next call.
+type Answer[V any] struct {
+	Verdict Verdict
+	// Value, of Wait, is where the owner puts what it wants back.
+	Value *V
+	// ID, unless it is nil, is where the owner puts the ID of the event that the
+	// comment becomes, for those that are added to it.
+	ID *string
+	// Into, of Merged, is the ID of the comment that it was added to.
+	Into string
+	Why  Why // of Shed
+}
+
+// Decision is the fate of a comment that had to wait: Pass, Merged or Shed.
+type Decision[V any] struct {
+	Verdict Verdict
+	Value   V
+	Into    string // of Merged: the ID of the comment that it was added to
+	Count   int    // of Pass: how many comments it stands for
+	Why     Why    // of Shed
+}
+
+// Count is by how much an equal comment, shown before, has grown.
+type Count struct {
+	ID string
+	N  int
+}
+
+// Selection is the danmaku flow control of one room. V is what the owner wants
+// back with a decision. Its owner serialises all calls, and gives times of one
+// steady clock that never goes back. Make one with [New].
+type Selection[V any] struct {
+	budget  int
+	reserve int
+	rng     *rand.Rand
+
+	window window
+	busy   bool          // offers had to wait lately
+	pace   credit        // of all that is shown while busy
+	loan   credit        // of what ordinary comments borrow from the reserve
+	paced  time.Duration // when both were last topped up
+	tick   time.Duration // from the last Select to the next, as it was planned
+
+	pending  []*group[V] // in order of arrival; dead ones are swept by Select
+	live     int         // of pending
+	talking  int         // senders with something waiting
+	heavy    int         // of live: with a weight above 0
+	seen     int         // ordinary offers that the sample of this tick is drawn from
+	joined   int         // comments that wait as a part of another
+	byKey    map[uint64]*group[V]
+	senders  map[uint64]*sender
+	charged  queue[charge] // what counts against senders, in order of time
+	texts    map[uint64]*text
+	textAge  queue[aged] // texts in order of time
+	grown    []*text     // texts whose count grew since the last Counts
+	evicted  []Decision[V]
+	best     []*group[V] // scratch of Select
+	unused   []*group[V]
+	totalled Totals
+}
+
+// Totals counts offers by their fate.
+type Totals struct {
+	Offered, Shown, Merged, Shed uint64
+}
+
+// Fates returns t without what is still open and without what every viewer sees:
+// what the room does not know by itself.
+func (t Totals) Fates() Totals { return Totals{Merged: t.Merged, Shed: t.Shed} }
+
+// group is a comment that waits, and those that equal it.
+type group[V any] struct {
+	Candidate
+	id      string // of the event
+	value   V
+	sender  *sender
+	at      time.Duration
+	members []V
+	dead    bool
+	rank    int    // shown before, and earlier comments of the sender that wait
+	lot     uint64 // drawn in each tick
+}
+
+// sender is what is known of somebody who has comments waiting, or was shown
+// lately.
+type sender struct {
+	id      uint64
+	waiting int
+	shown   int // within Memory
+	turn    int // scratch of Select
+}
+
+type charge struct {
+	at     time.Duration
+	sender *sender
+}
+
+// text is a comment that was shown lately.
+type text struct {
+	key   uint64
+	id    string
+	n     int
+	dirty bool // it is in grown
+}
+
+type aged struct {
+	at   time.Duration
+	text *text
+}
+
+// New returns the selection of a room that shows budget comments in a second at
+// most, reserve of them only by weight. Both are as in [Selection.SetBudget].
+func New[V any](budget, reserve int, src rand.Source) *Selection[V] {
+	s := &Selection[V]{
+		rng:     rand.New(src),
+		byKey:   map[uint64]*group[V]{},
+		senders: map[uint64]*sender{},
+		texts:   map[uint64]*text{},
+	}
+	s.SetBudget(budget, reserve)
+	return s
+}
+
+// SetBudget changes the budget: at least 1, of which reserve, less than budget,
+// is for weights above 0. Ordinary comments may borrow from the reserve, at a pace at
+// which the next one comes free soon.
+func (s *Selection[V]) SetBudget(budget, reserve int) {
+	s.budget, s.reserve = max(1, budget), max(0, min(reserve, budget-1))
+}
+
+// Budget returns how many comments may be shown in a second.
+func (s *Selection[V]) Budget() int { return s.budget }
+
+// Totals returns how many comments were offered, shown, merged and shed so far.
+// What waits is only among the offered.
+func (s *Selection[V]) Totals() Totals { return s.totalled }
+
+// Waiting returns how many comments wait for a decision.
+func (s *Selection[V]) Waiting() int { return s.live + s.joined }
+
+// Busy reports whether the room is over its budget, or was a moment ago.
+func (s *Selection[V]) Busy() bool { return s.busy }
+
+// Note counts a comment that the owner shows without asking.
+func (s *Selection[V]) Note(now time.Duration) {
+	s.window.expire(now)
+	s.window.add(now, reserved)
+}
+
+// Offer decides about a comment, or has it wait. With atOnce false no comment
+// passes now: the owner still works on those of an earlier tick, which come first.
+func (s *Selection[V]) Offer(now time.Duration, c *Candidate, atOnce bool) Answer[V] {
+	s.totalled.Offered++
+	s.window.expire(now)
+	if atOnce && s.live == 0 && s.free(c.Weight) && (!s.busy || c.Weight > 0 || s.afford(now)) {
+		id := s.show(now, c, shareOf(c.Weight), 1)
+		if s.busy {
+			s.charge(now, s.senderOf(c.Sender))
+		}
+		s.calm(now)
+		return Answer[V]{Verdict: Pass, ID: id}
+	}
+	if !s.busy {
+		s.busy, s.paced = true, now
+		s.pace.reset()
+		s.loan.reset()
+	}
+	if c.Weight == 0 && c.Key != 0 {
+		s.forgetTexts(now)
+		if t := s.texts[c.Key]; t != nil {
+			s.grow(t)
+			s.totalled.Merged++
+			return Answer[V]{Verdict: Merged, Into: t.id}
+		}
+		if g := s.byKey[c.Key]; g != nil {
+			if s.joined >= s.maxPending() {
+				return s.refuse(Crowded)
+			}
+			s.joined++
+			var none V
+			g.members = append(g.members, none)
+			return Answer[V]{Verdict: Wait, Value: &g.members[len(g.members)-1]}
+		}
+	}
+	return s.enqueue(now, c)
+}
+
+// enqueue has a comment wait if there is room for it, or for it in the place of
+// another.
+func (s *Selection[V]) enqueue(now time.Duration, c *Candidate) Answer[V] {
+	from := s.senders[c.Sender]
+	if c.Weight == 0 {
+		if from != nil && from.waiting >= s.mostOf() {
+			return s.refuse(TooMany)
+		}
+		s.seen++
+	}
+	if s.live >= s.maxPending() && !s.makeRoom(c.Weight) {
+		return s.refuse(Crowded)
+	}
+	from = s.senderOf(c.Sender)
+	if c.Weight > 0 {
+		s.heavy++
+		s.lift(from, c.Weight)
+	}
+	if from.waiting++; from.waiting == 1 {
+		s.talking++
+	}
+	g := s.newGroup()
+	g.Candidate, g.sender, g.at = *c, from, now
+	if c.Weight == 0 && c.Key != 0 {
+		s.byKey[c.Key] = g
+	}
+	s.pending = append(s.pending, g)
+	s.live++
+	return Answer[V]{Verdict: Wait, Value: &g.value, ID: &g.id}
+}
+
+// mostOf is how many ordinary comments of one sender may wait: a share of the
+// room that there is, since one who talks alone takes it from nobody.
+func (s *Selection[V]) mostOf() int {
+	return max(perSender, s.maxPending()/4/max(1, s.talking))
+}
+
+func (s *Selection[V]) senderOf(id uint64) *sender {
+	from := s.senders[id]
+	if from == nil {
+		from = &sender{id: id}
+		s.senders[id] = from
+	}
+	return from
+}
+
+// lift gives what waits of a sender at least the weight of what it sends now, so
+// that a heavy comment does not overtake a light one of the same sender.
+func (s *Selection[V]) lift(from *sender, weight int) {
+	if from.waiting == 0 {
+		return
+	}
+	for _, g := range s.pending {
+		if g.sender == from && !g.dead && g.Weight < weight {
+			if g.Weight == 0 {
+				s.heavy++
+			}
+			g.Weight = weight
+		}
+	}
+}
+
+// makeRoom takes the place of a comment that waits. An ordinary one gets one with
+// the chance that makes all that came in this tick equally likely to be kept:
+// Vitter's algorithm R.
+func (s *Selection[V]) makeRoom(weight int) bool {
+	if weight == 0 && s.rng.IntN(max(1, s.seen)) >= s.maxPending() {
+		return false
+	}
+	if len(s.pending) > 2*s.maxPending() {
+		s.sweep()
+	}
+	var victim *group[V]
+	for range 64 { // at least half of them live
+		g := s.pending[s.rng.IntN(len(s.pending))]
+		if !g.dead && (g.Weight == 0 || g.Weight < weight) {
+			victim = g
+			break
+		}
+	}
+	if victim == nil && weight > 0 { // few are lighter, if any
+		for _, g := range s.pending {
+			if !g.dead && g.Weight < weight {
+				victim = g
+				break
+			}
+		}
+	}
+	if victim == nil {
+		return false
+	}
+	s.evicted = s.shed(victim, Crowded, s.evicted)
+	s.remove(victim)
+	return true
+}
+
+// Evicted appends the fates of the comments that had to make room for the one
+// that was offered last. The owner asks after every Offer.
+func (s *Selection[V]) Evicted(dst []Decision[V]) []Decision[V] {
+	dst = append(dst, s.evicted...)
+	clear(s.evicted)
+	s.evicted = s.evicted[:0]
+	return dst
+}
+
+func (s *Selection[V]) refuse(why Why) Answer[V] {
+	s.totalled.Shed++
+	return Answer[V]{Verdict: Shed, Why: why}
+}
+
+func (s *Selection[V]) maxPending() int { return max(minPending, pendingFactor*s.budget) }
+
+// grow adds one to the count of a text that was shown.
+func (s *Selection[V]) grow(t *text) {
+	t.n++
+	if !t.dirty {
+		t.dirty = true
+		s.grown = append(s.grown, t)
+	}
+}
+
+// Grown reports whether Counts has something to say.
+func (s *Selection[V]) Grown() bool { return len(s.grown) > 0 }
+
+// Counts appends the comments whose counts grew since the last call, with the
+// counts that they have now.
+func (s *Selection[V]) Counts(dst []Count) []Count {
+	for _, t := range s.grown {
+		t.dirty = false
+		dst = append(dst, Count{t.id, t.n})
+	}
+	clear(s.grown)
+	s.grown = s.grown[:0]
+	return dst
+}
+
+// show notes that a comment is shown. It returns where the ID of its event is to
+// be put, nil if nothing is ever added to it.
+func (s *Selection[V]) show(now time.Duration, c *Candidate, sh share, n int) *string {
+	s.totalled.Shown++
+	s.window.add(now, sh)
+	if s.busy && sh != reserved {
+		s.pace.spend()
+	}
+	if sh == borrowed {
+		s.loan.spend()
+	}
+	if c.Key == 0 || c.Weight > 0 {
+		return nil
+	}
+	s.forgetTexts(now)
+	t := &text{key: c.Key, n: n}
+	s.texts[c.Key] = t
+	s.textAge.push(aged{now, t})
+	return &t.id
+}
+
+func (s *Selection[V]) forgetTexts(now time.Duration) {
+	for s.textAge.len() > 0 && now-s.textAge.front().at >= MergeFor {
+		t := s.textAge.front().text
+		if s.texts[t.key] == t {
+			delete(s.texts, t.key)
+		}
+		s.textAge.pop()
+	}
+}
