@@ -173,7 +173,7 @@ func (c *Client) doOnce(ctx context.Context, room *Room, req wire.Request) (Rece
 		case ctx.Err() != nil && err != nil:
 			return receipt, undecided(ctx, &req)
 		case err == nil && Status(a.msg.Status) != StatusUnknown:
-			receipt.Status, receipt.Event, receipt.Body = Status(a.msg.Status), a.msg.Event, a.msg.Body
+			receipt.Status, receipt.Event, receipt.Body, receipt.Reason = Status(a.msg.Status), a.msg.Event, a.msg.Body, a.msg.Reason
 			return receipt, nil
 		case errors.As(err, &refusal) && refusal.Code == im.CodeTimeout:
 			advice = refusal.RetryAfter

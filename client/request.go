@@ -22,6 +22,8 @@ type Receipt struct {
 	CID string
 	// Event is the id of the event, if there is one.
 	Event string
+	// Reason says why, in words for people, if Status is StatusShed.
+	Reason string
 	// Body is what an operation returned. Optional.
 	Body json.RawMessage
 }

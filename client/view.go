@@ -149,7 +149,7 @@ func cells(from map[string]wire.Cell) map[string]Cell {
 }
 
 func event(epoch string, e *wire.Event) *im.Event {
-	ev := &im.Event{ID: e.ID, Kind: im.Kind(e.Kind), At: time.UnixMilli(e.At), Body: e.Body}
+	ev := &im.Event{ID: e.ID, Kind: im.Kind(e.Kind), At: time.UnixMilli(e.At), Body: e.Body, N: e.N}
 	if e.Seq != 0 {
 		ev.Pos = im.Position{Epoch: epoch, Seq: e.Seq}
 	}

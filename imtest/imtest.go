@@ -157,7 +157,7 @@ func entryOf(m *wire.Message) *Entry {
 }
 
 func eventOf(epoch string, w *wire.Event) *im.Event {
-	e := &im.Event{Pos: im.Position{Epoch: epoch, Seq: w.Seq}, ID: w.ID, Kind: im.Kind(w.Kind), At: time.UnixMilli(w.At), Body: w.Body}
+	e := &im.Event{Pos: im.Position{Epoch: epoch, Seq: w.Seq}, ID: w.ID, Kind: im.Kind(w.Kind), At: time.UnixMilli(w.At), Body: w.Body, N: w.N}
 	if w.From != nil {
 		e.From = im.Author{ID: w.From.ID, Name: w.From.Name}
 	}

@@ -93,7 +93,7 @@ func (v *Viewer) SendTo(room string, kind im.Kind, cid string, body any) (im.Rec
 	if err != nil {
 		return im.Receipt{}, err
 	}
-	return im.Receipt{Status: im.Status(m.Status), Event: m.Event}, nil
+	return im.Receipt{Status: im.Status(m.Status), Event: m.Event, Reason: m.Reason}, nil
 }
 
 // Set sets a key of a room's state and returns its version. A nil ifVersion

@@ -86,6 +86,8 @@ export interface Receipt<Body = any> {
   cid: string;
   /** What an operation returned. */
   body?: Body;
+  /** Why it is `shed`, in words for people. */
+  reason?: string;
 }
 
 export type RetryRule = 'never' | 'later' | 'with_token' | 'reconnect';

@@ -1157,8 +1157,8 @@ class Core {
     for (;;) {
       let advice = 0;
       try {
-        const { status, event, body } = await this.ask({ ...req, cid }, { room, keep: true, signal });
-        if (status !== 'unknown') return { status, event, cid, body };
+        const { status, event, body, reason } = await this.ask({ ...req, cid }, { room, keep: true, signal });
+        if (status !== 'unknown') return { status, event, cid, body, ...(reason && { reason }) };
       } catch (error) {
         if (!(error instanceof ImError) || error.code !== 'timeout') {
           if (!(error instanceof ImError)) throw error;

@@ -203,7 +203,7 @@ func (s *Selection[V]) Note(now time.Duration) {
 func (s *Selection[V]) Offer(now time.Duration, c *Candidate, atOnce bool) Answer[V] {
 	s.totalled.Offered++
 	s.window.expire(now)
-	if atOnce && s.live == 0 && s.free(c.Weight) && (!s.busy || c.Weight > 0 || s.afford(now)) {
+	if atOnce && s.first(c) && s.free(c.Weight) && (!s.busy || c.Weight > 0 || s.afford(now)) {
 		id := s.show(now, c, shareOf(c.Weight), 1)
 		if s.busy {
 			s.charge(now, s.senderOf(c.Sender))
@@ -234,6 +234,15 @@ func (s *Selection[V]) Offer(now time.Duration, c *Candidate, atOnce bool) Answe
 		}
 	}
 	return s.enqueue(now, c)
+}
+
+// first reports whether nothing that waits goes before a comment.
+func (s *Selection[V]) first(c *Candidate) bool {
+	if s.live == 0 {
+		return true
+	}
+	from := s.senders[c.Sender]
+	return c.Weight > 0 && s.heavy == 0 && (from == nil || from.waiting == 0)
 }
 
 // enqueue has a comment wait if there is room for it, or for it in the place of
