@@ -32,8 +32,15 @@ func (s *Session) receive(msg []byte) (err error) {
 		s.refuse(&wire.Request{}, &Error{Code: CodeBadRequest, Reason: err.Error(), cause: err})
 		return nil
 	}
+	defer s.outlet.Uncork()
 	for i := range reqs {
+		if len(reqs) > 1 && s.quick(&reqs[i]) {
+			s.outlet.Cork()
+		} else {
+			s.outlet.Uncork()
+		}
 		if ready := s.outlet.Ready(); ready != nil {
+			s.outlet.Uncork()
 			<-ready // also when the session is cut off
 		}
 		if s.ending.Load() {
@@ -44,6 +51,13 @@ func (s *Session) receive(msg []byte) (err error) {
 		}
 	}
 	return nil
+}
+
+// quick reports whether a request of many is answered without waiting for anybody,
+// so that the answers to those around it may leave together.
+func (s *Session) quick(req *wire.Request) bool {
+	class := s.hub.kinds[Kind(req.Kind)].Class
+	return req.Op == wire.OpSend && (class == Volatile || class == Merged) && len(s.hub.opts.Intercept) == 0
 }
 
 // serve counts a request in and handles it.

@@ -17,7 +17,7 @@ const (
 	MergeFor = time.Second
 
 	perSender     = 3  // ordinary comments of one sender that may wait, however many others there are
-	pendingFactor = 20 // comments that wait, for each that may be shown in a second
+	pendingFactor = 10 // comments that wait, for each that may be shown in a second
 	minPending    = 256
 	calmShare     = 0.8 // of the budget: a room below it is calm again
 )

@@ -3,6 +3,7 @@ package fanout
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/liveim/im/transport"
@@ -32,6 +33,9 @@ type Outlet struct {
 	stats  *Counters
 
 	turn turn
+	// corked says that what is queued leaves with the next flush of somebody else, or when
+	// it is uncorked.
+	corked atomic.Bool
 	// The fields below belong to whoever has the turn.
 	rest []byte // of a message that was sent in part
 	full bool   // the connection took less than it was offered
@@ -166,7 +170,7 @@ func (o *Outlet) push(n note, mayRefuse bool) bool {
 	o.mu.Lock()
 	ok := (!mayRefuse || o.queued+len(n.wire) <= o.limits.Queue) && o.pushLocked(n)
 	o.mu.Unlock()
-	if ok {
+	if ok && !o.corked.Load() {
 		o.Flush()
 	}
 	return ok
@@ -184,6 +188,18 @@ func (o *Outlet) pushLocked(n note) bool {
 func (o *Outlet) removeLocked(c *Cursor) {
 	if i := slices.Index(o.cursors, c); c != nil && i >= 0 {
 		o.cursors = slices.Delete(slices.Clone(o.cursors), i, i+1)
+	}
+}
+
+// Cork has messages gather until Uncork, or until something else is sent: the
+// answers to many requests leave together.
+func (o *Outlet) Cork() { o.corked.Store(true) }
+
+// Uncork ends Cork and sends what has gathered. It does nothing if the outlet is
+// not corked.
+func (o *Outlet) Uncork() {
+	if o.corked.Swap(false) {
+		o.Flush()
 	}
 }
 

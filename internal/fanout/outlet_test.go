@@ -36,6 +36,24 @@ func TestQueueDoesNotSend(t *testing.T) {
 	}
 }
 
+func TestCork(t *testing.T) {
+	r := newRig(t, unlimited, testLimits)
+	r.Cork()
+	r.Send([]byte(`{"op":"ack"}`))
+	r.Offer([]byte(`{"op":"direct"}`))
+	if r.conn.sends > 0 {
+		t.Fatalf("a corked outlet made %d sends", r.conn.sends)
+	}
+	r.Uncork()
+	r.Uncork()
+	r.expect(t, "ack", "direct")
+	if r.conn.sends != 1 {
+		t.Errorf("%d sends, want one", r.conn.sends)
+	}
+	r.Send([]byte(`{"op":"pong"}`))
+	r.expect(t, "ack", "direct", "pong")
+}
+
 func TestPrivateAndSharedFormats(t *testing.T) {
 	r, room := newRig(t, unlimited, testLimits), newRoom("42", 0, roomy)
 	r.enter(room, TierFull)
