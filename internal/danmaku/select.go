@@ -151,10 +151,7 @@ func (s *Selection[V]) remove(g *group[V]) {
 	if s.byKey[g.Key] == g {
 		delete(s.byKey, g.Key)
 	}
-	if g.sender.waiting--; g.sender.waiting == 0 {
-		s.talking--
-	}
-	s.dismiss(g.sender)
+	s.quiet(g.sender)
 }
 
 // sweep takes the dead out of pending and keeps their memory for new ones.

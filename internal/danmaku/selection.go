@@ -227,13 +227,26 @@ func (s *Selection[V]) Offer(now time.Duration, c *Candidate, atOnce bool) Answe
 			if s.joined >= s.maxPending() {
 				return s.refuse(Crowded)
 			}
-			s.joined++
-			var none V
-			g.members = append(g.members, none)
-			return Answer[V]{Verdict: Wait, Value: &g.members[len(g.members)-1]}
+			return s.join(g, c)
 		}
 	}
 	return s.enqueue(now, c)
+}
+
+// join adds a comment to one that waits. Its sender becomes the one who is shown
+// if less was shown of it lately, so that those who say what all say are seen in turn.
+func (s *Selection[V]) join(g *group[V], c *Candidate) Answer[V] {
+	s.joined++
+	from := s.senders[c.Sender]
+	if g.sender.shown == 0 || from != nil && (from.shown >= g.sender.shown || from.waiting > 0) || g.Weight > 0 {
+		var none V
+		g.members = append(g.members, none)
+		return Answer[V]{Verdict: Wait, Value: &g.members[len(g.members)-1]}
+	}
+	g.members = append(g.members, g.value)
+	s.quiet(g.sender)
+	g.sender, g.Sender = s.speak(c.Sender), c.Sender
+	return Answer[V]{Verdict: Wait, Value: &g.value, ID: &g.id}
 }
 
 // first reports whether nothing that waits goes before a comment.
@@ -255,17 +268,14 @@ func (s *Selection[V]) enqueue(now time.Duration, c *Candidate) Answer[V] {
 		}
 		s.seen++
 	}
-	if s.live >= s.maxPending() && !s.makeRoom(c.Weight) {
+	if s.live >= s.maxPending() && !s.makeRoom(c.Weight, from) {
 		return s.refuse(Crowded)
 	}
-	from = s.senderOf(c.Sender)
 	if c.Weight > 0 {
 		s.heavy++
 		s.lift(from, c.Weight)
 	}
-	if from.waiting++; from.waiting == 1 {
-		s.talking++
-	}
+	from = s.speak(c.Sender)
 	g := s.newGroup()
 	g.Candidate, g.sender, g.at = *c, from, now
 	if c.Weight == 0 && c.Key != 0 {
@@ -291,10 +301,26 @@ func (s *Selection[V]) senderOf(id uint64) *sender {
 	return from
 }
 
+// speak notes that a comment of a sender waits, quiet that it does so no more.
+func (s *Selection[V]) speak(id uint64) *sender {
+	from := s.senderOf(id)
+	if from.waiting++; from.waiting == 1 {
+		s.talking++
+	}
+	return from
+}
+
+func (s *Selection[V]) quiet(from *sender) {
+	if from.waiting--; from.waiting == 0 {
+		s.talking--
+	}
+	s.dismiss(from)
+}
+
 // lift gives what waits of a sender at least the weight of what it sends now, so
 // that a heavy comment does not overtake a light one of the same sender.
 func (s *Selection[V]) lift(from *sender, weight int) {
-	if from.waiting == 0 {
+	if from == nil || from.waiting == 0 {
 		return
 	}
 	for _, g := range s.pending {
@@ -307,38 +333,57 @@ func (s *Selection[V]) lift(from *sender, weight int) {
 	}
 }
 
-// makeRoom takes the place of a comment that waits. An ordinary one gets one with
-// the chance that makes all that came in this tick equally likely to be kept:
-// Vitter's algorithm R.
-func (s *Selection[V]) makeRoom(weight int) bool {
-	if weight == 0 && s.rng.IntN(max(1, s.seen)) >= s.maxPending() {
-		return false
-	}
+// makeRoom takes the place of a comment that waits, for one of from, which may be
+// nil. A heavier comment takes that of a lighter one, and one of a sender who was shown
+// less that of one who was shown more. Between equals it is a lottery in which all that came
+// in this tick are equally likely to be kept: Vitter's algorithm R.
+func (s *Selection[V]) makeRoom(weight int, from *sender) bool {
 	if len(s.pending) > 2*s.maxPending() {
 		s.sweep()
 	}
-	var victim *group[V]
-	for range 64 { // at least half of them live
-		g := s.pending[s.rng.IntN(len(s.pending))]
-		if !g.dead && (g.Weight == 0 || g.Weight < weight) {
-			victim = g
-			break
-		}
-	}
-	if victim == nil && weight > 0 { // few are lighter, if any
-		for _, g := range s.pending {
-			if !g.dead && g.Weight < weight {
-				victim = g
-				break
-			}
-		}
-	}
+	victim := s.victim(weight)
 	if victim == nil {
+		return false
+	}
+	shown := 0
+	if from != nil {
+		shown = from.shown
+	}
+	if victim.Weight == weight && (shown > victim.sender.shown ||
+		shown == victim.sender.shown && s.rng.IntN(max(1, s.seen)) >= s.maxPending()) {
 		return false
 	}
 	s.evicted = s.shed(victim, Crowded, s.evicted)
 	s.remove(victim)
 	return true
+}
+
+// victim returns the comment that is worth least of a few that are drawn by lot, nil
+// if all that wait are worth more than one of the weight.
+func (s *Selection[V]) victim(weight int) (worst *group[V]) {
+	const draws = 8
+	drawn := 0
+	for range 8 * draws { // at least half of them live
+		g := s.pending[s.rng.IntN(len(s.pending))]
+		if g.dead || g.Weight > weight {
+			continue
+		}
+		if worst == nil || g.Weight < worst.Weight || g.Weight == worst.Weight && g.sender.shown > worst.sender.shown {
+			worst = g
+		}
+		if drawn++; drawn == draws {
+			break
+		}
+	}
+	if weight == 0 || worst != nil && worst.Weight < weight {
+		return worst
+	}
+	for _, g := range s.pending { // few are lighter, if any
+		if !g.dead && g.Weight < weight {
+			return g
+		}
+	}
+	return nil
 }
 
 // Evicted appends the fates of the comments that had to make room for the one

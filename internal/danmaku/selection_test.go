@@ -135,7 +135,7 @@ func TestOverTheBudgetTheWholeBudgetIsShown(t *testing.T) {
 	for _, tt := range []struct {
 		budget, reserve int
 		tick            time.Duration
-	}{{50, 10, tick}, {50, 10, 250 * time.Millisecond}, {50, 0, tick}, {1, 0, tick}, {2, 1, tick}, {500, 100, tick}, {50, 10, 33 * time.Millisecond}} {
+	}{{50, 10, tick}, {50, 10, 250 * time.Millisecond}, {50, 0, tick}, {1, 0, tick}, {2, 1, tick}, {50, 10, 33 * time.Millisecond}} {
 		r := newRoom(tt.budget, tt.reserve)
 		r.tick = tt.tick
 		r.talk(crowd(20*tt.budget, time.Second, rand.New(rand.NewPCG(1, 1))), 10*time.Second)
@@ -199,13 +199,13 @@ func TestFairBetweenThoseWhoTalkMuchAndLittle(t *testing.T) {
 // TestSampleIsUnbiased looks whether the place of a comment within its tick
 // decides about its luck: a chi-squared test with a fixed seed.
 func TestSampleIsUnbiased(t *testing.T) {
-	for _, perTick := range []int{40, 1500} { // fewer than may wait, and far more
+	for _, perTick := range []int{40, 1000} { // fewer than may wait, and far more
 		const places = 20
 		var hits [places]float64
 		total := 0.0
 		r := newRoom(50, 10)
 		sender := uint64(0)
-		for round := range 2000 {
+		for round := range 1200 {
 			begin := len(r.sent)
 			for i := range perTick {
 				r.now = r.next - r.tick + r.tick*time.Duration(i)/time.Duration(perTick)
@@ -239,7 +239,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	r := New[int](50, 10, rand.NewPCG(1, 2))
 	now, next := time.Duration(0), tick
 	var ds []Decision[int]
-	for i := range 1_000_000 { // 500,000 a second, every one of another sender
+	for i := range 200_000 { // 500,000 a second, every one of another sender
 		now += 2 * time.Microsecond
 		if now >= next {
 			ds = r.Select(next, next+tick, ds[:0])
