@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"cmp"
 	"hash/maphash"
 	"math/rand/v2"
 	"slices"
@@ -24,6 +23,7 @@ type result struct {
 	disorder                              int     // messages shown before an earlier one of the same sender
 	overtaken                             int     // heavier messages shed in a tick that showed a lighter one
 	overload                              bool    // more was offered than the budget allows
+	steady                                bool    // and in every second
 }
 
 // baselineRate is what cloud chatrooms show of a room a second, whatever is said.
@@ -74,7 +74,9 @@ func (r *run) measure(seed maphash.Seed) result {
 		res.distinct += per(distinct(keys))
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
+	res.steady = true
 	for _, keys := range offered {
+		res.steady = res.steady && distinct(keys) > r.budget
 		res.goal += per(min(r.budget, distinct(keys)))
 		res.newest += per(distinct(keys[:min(baselineRate, len(keys))]))
 		rng.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
@@ -189,6 +191,11 @@ func (r *run) overtaken() (n int) {
 	return n
 }
 
-func byName(a, b *run) int {
-	return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.speed, b.speed))
+func (r *run) count(status string) (n uint64) {
+	for i := range r.messages {
+		if r.messages[i].status == status {
+			n++
+		}
+	}
+	return n
 }

@@ -72,8 +72,11 @@ func (r *run) check(t *testing.T, res result) {
 	if best := max(res.newest, res.sample); r.speed == 200 && res.distinct < 1.15*best {
 		t.Errorf("%.1f distinct texts a second were shown; the better baseline shows %.1f", res.distinct, best)
 	}
-	if res.jain != 0 && res.jain < 0.9 {
-		t.Logf("Jain's index is %.3f", res.jain)
+	if res.steady && res.jain < 0.9 {
+		t.Errorf("Jain's index is %.3f over %d senders", res.jain, res.senders)
+	}
+	if merged, shed := r.count("merged"), r.count("shed"); r.merged != merged || r.shed != shed {
+		t.Errorf("the room was told of %d merged and %d shed; there were %d and %d", r.merged, r.shed, merged, shed)
 	}
 }
 
