@@ -111,4 +111,3 @@ func recordings(t *testing.T) func(yield func(string, []recording.Item) bool) {
 		}
 	}
 }
-

@@ -1,0 +1,5 @@
+//go:build race
+
+package im_test
+
+const raceEnabled = true
