@@ -1,4 +1,4 @@
-# Six verbs; CI calls the same ones (.ci/run). `make help` lists them.
+# Seven verbs; CI calls the same ones (.ci/run). `make help` lists them.
 
 FUZZTIME    ?= 30s
 COUNT       ?= 5
@@ -7,7 +7,7 @@ SOAKTIMEOUT ?= 60m
 RACE        ?= -race
 export FUZZTIME COUNT BENCH BENCHTIME FUZZ RUN SOAKTIMEOUT RACE
 
-.PHONY: help run test lint bench soak fuzz
+.PHONY: help run test lint bench replay soak fuzz
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ lint: ## staticcheck and golangci-lint (the first build of golangci-lint takes m
 
 bench: ## benchmarks to bin/bench.txt (BENCH=regexp COUNT=5 BENCHTIME=1s)
 	@bash .ci/bench.sh
+
+replay: ## play the recordings into a room and renew docs/flow-control.md (virtual time, seconds)
+	go test ./bench/replay -count=1 -report $(CURDIR)/docs
 
 soak: ## the long form of the tests, IM_SOAK=1 (RUN=regexp SOAKTIMEOUT=60m a package; RACE= without the detector)
 	@bash .ci/soak.sh

@@ -15,7 +15,7 @@ import (
 	recording "github.com/liveim/im/internal/replay"
 )
 
-var report = flag.String("report", "", "write the report, flow-control.md and flow-control.svg, into this directory")
+var report = flag.String("report", "", "renew the table of flow-control.md in this directory, and its chart")
 
 // TestWhatViewersAreShown plays every recording at every speed, with the limits of
 // users off and on, and holds what is shown against the bars and two baselines.

@@ -42,7 +42,6 @@ type run struct {
 	tallies  int
 	merged   uint64 // as the room was told
 	shed     uint64 // as the room was told
-	late     []time.Duration
 }
 
 // weights makes one in fifty of those who talk little worth more than the others, so
@@ -179,7 +178,6 @@ func (r *run) see(t *testing.T, e *wire.Event, byEvent map[string]int, begin tim
 		m.shown = time.UnixMilli(e.At).Sub(begin)
 		byEvent[e.ID] = b.I - 1
 		r.shown = append(r.shown, b.I-1)
-		r.late = append(r.late, time.Since(begin)-m.shown)
 	case im.Tally:
 		var b im.TallyBody
 		if err := json.Unmarshal(e.Body, &b); err != nil {
