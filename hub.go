@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"hash/maphash"
 	"iter"
 	"net/http"
 	"net/url"
@@ -36,8 +37,9 @@ type Hub struct {
 	sendLimits  fanout.Limits
 	intercepted SendFunc
 	guard       guard
-	limits      *limiter // of events, by user and kind
-	requests    *limiter // of all other requests, by user
+	limits      *limiter     // of events, by user and kind
+	requests    *limiter     // of all other requests, by user
+	seed        maphash.Seed // of keys of texts
 	started     time.Time
 	webSocket   websocket.Options
 	stream      sse.Options
@@ -69,6 +71,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		sendLimits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second, Panicked: func(p any) { o.Logger.Error("a connection panicked", "panic", p) }},
 		limits:     newLimiter(o.Limits),
 		requests:   newLimiter(map[Kind]Limit{"": {200, 10 * time.Second}}),
+		seed:       maphash.MakeSeed(),
 		started:    time.Now(),
 		rooms:      newRegistry[*core](),
 		sessions:   newRegistry[*Session](),

@@ -120,7 +120,7 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	if wait, ok := h.limits.take(u.ID, spec.Kind, int(n), time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, RetryAfter: wait}
 	}
-	receipt, err := h.submit(ctx, s.draft(req, u, spec.Kind), final)
+	receipt, err := s.underModes(ctx, s.draft(req, u, spec.Kind), spec.Class, final)
 	if err != nil {
 		return err
 	}
