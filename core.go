@@ -22,13 +22,17 @@ type core struct {
 	openErr error
 	latest  atomic.Pointer[fanout.Shared]
 	flow    flow
+	modes   atomic.Pointer[Modes] // as the fold has them; nil: none
+	claims  claims
+	held    heldQueue
 
 	mu      sync.Mutex // guards the fields below; neither the log nor code of the host is called under it
 	gone    bool       // unloaded: whoever finds it asks the hub for a new one
 	users   int        // calls that work with it
 	used    time.Time
 	members []*member
-	cursors []*fanout.Cursor // of members, at the same index
+	cursors []*fanout.Cursor     // of members, at the same index
+	staff   map[*member]struct{} // those of members who see held messages
 
 	epoch    string
 	received uint64 // seq of the last event that the log delivered
@@ -47,6 +51,7 @@ type core struct {
 	online   int                  // the count that was last told
 	onlineAt time.Time            // when
 	merging  map[Kind]*merge
+	expiry   *time.Timer // ends the modes
 }
 
 // member is one session in one room.
@@ -142,6 +147,7 @@ func (c *core) sealLocked(now time.Time) {
 	c.incoming = c.incoming[:0]
 	c.feed.Push(items, c.fold.seq, now)
 	c.used = now
+	c.followModesLocked()
 }
 
 // obeyLocked puts out the sessions that a control event names. They are no
@@ -150,6 +156,7 @@ func (c *core) obeyLocked(ask *control) {
 	why := &Error{Code: CodeKicked, Reason: ask.Reason}
 	if ask.Type == controlClose {
 		why.Code = CodeRoomClosed
+		c.held.signal()
 	}
 	if ask.Type == controlKick {
 		c.noteKickLocked(ask.User)
@@ -235,11 +242,14 @@ func (c *core) addLocked(m *member, cursor *fanout.Cursor, old *member) {
 	if old != nil && old.slot >= 0 {
 		m.slot, old.slot = old.slot, -1
 		c.members[m.slot], c.cursors[m.slot] = m, cursor
+		delete(c.staff, old)
+		c.noteStaffLocked(m)
 		return
 	}
 	m.slot = len(c.members)
 	c.members = append(c.members, m)
 	c.cursors = append(c.cursors, cursor)
+	c.noteStaffLocked(m)
 }
 
 // remove takes a session out of the room and returns its cursor, nil if it was
@@ -260,6 +270,7 @@ func (c *core) removeLocked(m *member) *fanout.Cursor {
 	c.members[last], c.cursors[last] = nil, nil
 	c.members, c.cursors = c.members[:last], c.cursors[:last]
 	m.slot = -1
+	delete(c.staff, m)
 	c.used = time.Now()
 	return cursor
 }

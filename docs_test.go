@@ -14,7 +14,7 @@ import (
 )
 
 var codes = []im.Code{
-	im.CodeBadRequest, im.CodeUnauthorized, im.CodeExpired, im.CodeForbidden, im.CodeOrigin, im.CodeNotFound,
+	im.CodeBadRequest, im.CodeUnauthorized, im.CodeExpired, im.CodeForbidden, im.CodeRoomMode, im.CodeOrigin, im.CodeNotFound,
 	im.CodeNotJoined, im.CodeConflict, im.CodeRoomClosed, im.CodeKicked, im.CodeTooLarge, im.CodeRateLimited,
 	im.CodeOverloaded, im.CodeTimeout, im.CodeSlowConsumer, im.CodeShutdown, im.CodeInternal,
 }

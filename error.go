@@ -19,6 +19,7 @@ const (
 	CodeUnauthorized Code = "unauthorized"  // no valid identity
 	CodeExpired      Code = "expired"       // the identity has ended; refresh the token
 	CodeForbidden    Code = "forbidden"     // this user may not do that
+	CodeRoomMode     Code = "room_mode"     // the room's modes do not let this user send this now
 	CodeOrigin       Code = "origin"        // the page's origin is not allowed
 	CodeNotFound     Code = "not_found"     // no such path, operation or kind
 	CodeNotJoined    Code = "not_joined"    // join the room first
@@ -61,6 +62,7 @@ var codeTable = map[Code]codeInfo{
 	CodeUnauthorized: {http.StatusUnauthorized, 4401, RetryWithToken, "sign in and connect again"},
 	CodeExpired:      {http.StatusUnauthorized, 4419, RetryWithToken, "the token has expired; connect with a new one"},
 	CodeForbidden:    {http.StatusForbidden, 4403, RetryNever, "you may not do this"},
+	CodeRoomMode:     {http.StatusForbidden, 4403, RetryNever, "the room does not take this for now"},
 	CodeOrigin:       {http.StatusForbidden, 4403, RetryNever, "pages of this origin may not connect; the site can allow it in Options.Origins"},
 	CodeNotFound:     {http.StatusNotFound, 4404, RetryNever, "there is no such thing here"},
 	CodeNotJoined:    {http.StatusConflict, 4409, RetryNever, "join the room first"},

@@ -43,8 +43,8 @@ func (f *Flow) complete() error {
 	if f.Budget == 0 {
 		f.Budget = 50
 	}
-	if f.Budget != -1 && (f.Budget < 1 || f.Budget > 10_000) {
-		return fmt.Errorf("im: Options.Flow.Budget is %d: want 1 to 10,000 events a second, 0 for 50, or -1 for any number", f.Budget)
+	if f.Budget != -1 && (f.Budget < 1 || f.Budget > maxBudget) {
+		return fmt.Errorf("im: Options.Flow.Budget is %d: want 1 to %d events a second, 0 for 50, or -1 for any number", f.Budget, maxBudget)
 	}
 	switch {
 	case f.Reserve == 0:
@@ -128,16 +128,27 @@ func (r *Room) Flow() FlowStats {
 }
 
 // budget is what viewers of the room are shown in a second, -1 for any number.
-func (c *core) budget() int { return c.hub.opts.Flow.Budget }
+func (c *core) budget() int {
+	if m := c.inForce(); m != nil && m.Budget > 0 {
+		return m.Budget
+	}
+	return c.hub.opts.Flow.Budget
+}
 
 // selection returns the room's selection with the budget of now.
 func (c *core) selectionLocked() *danmaku.Selection[*Draft] {
 	f, o := &c.flow, &c.hub.opts.Flow
-	budget := c.budget()
+	budget, reserve := c.budget(), 0
+	switch {
+	case budget < 0: // what still waits from before
+		budget = maxBudget
+	case o.Budget > 0:
+		reserve = o.Reserve * budget / o.Budget
+	}
 	if f.sel == nil {
 		f.sel = danmaku.New[*Draft](budget, 0, rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
-	f.sel.SetBudget(budget, o.Reserve*budget/o.Budget)
+	f.sel.SetBudget(budget, reserve)
 	return f.sel
 }
 
@@ -145,7 +156,7 @@ func (c *core) selectionLocked() *danmaku.Selection[*Draft] {
 func (h *Hub) candidate(u *User, kind Kind, body json.RawMessage) danmaku.Candidate {
 	c := danmaku.Candidate{Sender: maphash.String(h.seed, u.ID), Weight: min(max(0, h.opts.Flow.Weight(*u, kind)), 100)}
 	if c.Weight == 0 {
-		c.Key = danmaku.Key(h.seed, textOf(body))
+		c.Key = danmaku.Key(h.seed, h.textOf(kind, body))
 		if c.Key != 0 && kind != Danmaku {
 			c.Key ^= maphash.String(h.seed, string(kind))
 		}
@@ -395,14 +406,3 @@ func (c *core) endFlow() {
 
 // steady is the hub's clock for the flow control.
 func (h *Hub) steady() time.Duration { return time.Duration(h.clock()) }
-
-// textOf returns what a body says: the string that it is, or its "text".
-func textOf(body json.RawMessage) string {
-	var b struct{ Text string }
-	if len(body) > 0 && body[0] == '"' {
-		_ = json.Unmarshal(body, &b.Text)
-		return b.Text
-	}
-	_ = json.Unmarshal(body, &b)
-	return b.Text
-}

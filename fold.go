@@ -16,6 +16,7 @@ type fold struct {
 	maxKeys int
 	seq     uint64 // of the last event applied
 	cells   map[string]cell
+	modes   *Modes // of cells; nil: none. It is replaced, never changed
 	closed  bool
 	outcome recent[string, outcome] // of state events, by event ID
 	lost    recent[uint64, bool]    // seqs of state events that had no effect
@@ -118,8 +119,15 @@ func (f *fold) apply(e *Event) (visible *Event, ask *control) {
 // change decides a state event.
 func (f *fold) change(e *Event) outcome {
 	var c stateChange
-	if err := json.Unmarshal(e.Body, &c); err != nil || checkStateKey(c.Key) != nil || !c.Delete && len(c.Value) == 0 {
+	if err := json.Unmarshal(e.Body, &c); err != nil || c.Key != modesKey && checkStateKey(c.Key) != nil || !c.Delete && len(c.Value) == 0 {
 		return outcome{Reason: "the change is malformed"}
+	}
+	var modes *Modes
+	if c.Key == modesKey && !c.Delete {
+		var err error
+		if modes, err = parseModes(c.Value); err != nil {
+			return outcome{Reason: "the modes are malformed"}
+		}
 	}
 	old, exists := f.cells[c.Key]
 	switch {
@@ -128,12 +136,18 @@ func (f *fold) change(e *Event) outcome {
 	case c.Delete:
 		delete(f.cells, c.Key)
 		f.encoded = nil
+		if c.Key == modesKey {
+			f.modes = nil
+		}
 		return outcome{}
-	case !exists && len(f.cells) >= f.maxKeys:
+	case !exists && c.Key != modesKey && len(f.cells) >= f.maxKeys:
 		return outcome{0, fmt.Sprintf("the room's state has %d keys, which is the limit", f.maxKeys)}
 	}
 	f.cells[c.Key] = cell{c.Value, e.Pos.Seq}
 	f.encoded = nil
+	if modes != nil {
+		f.modes = modes
+	}
 	return outcome{Version: e.Pos.Seq}
 }
 
@@ -224,6 +238,13 @@ func (f *fold) load(data json.RawMessage, seq uint64) error {
 	*f = *newFold(f.maxKeys)
 	maps.Copy(f.cells, s.Cells)
 	f.closed, f.seq = s.Closed, seq
+	if cell, ok := f.cells[modesKey]; ok {
+		m, err := parseModes(cell.Value)
+		if err != nil {
+			return fmt.Errorf("the snapshot of the room's state has modes that do not decode: %w", err)
+		}
+		f.modes = m
+	}
 	for _, id := range s.Order {
 		f.outcome.put(id, s.Outcomes[id])
 	}

@@ -32,6 +32,9 @@ func TestFoldIsTheSameThroughSnapshots(t *testing.T) {
 		if a, b := string(whole.save()), string(cut.save()); a != b {
 			rt.Fatalf("folds differ:\n%s\n%s", a, b)
 		}
+		if a, b := fmt.Sprint(whole.modes), fmt.Sprint(cut.modes); a != b {
+			rt.Fatalf("modes differ:\n%s\n%s", a, b)
+		}
 		if a, b := string(whole.state()), string(cut.state()); a != b {
 			rt.Fatalf("states differ:\n%s\n%s", a, b)
 		}
@@ -57,6 +60,12 @@ func drawEvent(rt *rapid.T, seq uint64) *Event {
 		if rapid.Bool().Draw(rt, "conditional") {
 			version := uint64(rapid.IntRange(0, int(seq)).Draw(rt, "if")) * 3
 			c.If = &version
+		}
+		if rapid.IntRange(0, 3).Draw(rt, "modes") == 0 {
+			c.Key = modesKey
+			if !c.Delete {
+				c.Value = json.RawMessage(rapid.SampledFrom([]string{`{"slow_ms":5000}`, `{"stopped":true,"until":1}`, `{"slow_ms":-1}`, `7`, `{"new":1}`}).Draw(rt, "value"))
+			}
 		}
 		e.Kind, e.Class = State, Critical
 		e.Body, _ = json.Marshal(c)

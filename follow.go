@@ -248,6 +248,7 @@ func (p *pursuit) takeOverLocked() {
 			c.obeyLocked(&control{Type: controlClose})
 		}
 	}
+	c.followModesLocked()
 	p.live, p.fold, p.asks = true, nil, nil
 	c.wakeWaitersLocked()
 	close(p.caught)
@@ -300,6 +301,7 @@ func (c *core) abandon() {
 func (c *core) discard() {
 	c.mu.Lock()
 	c.gone = true
+	c.planExpiryLocked(0) // never
 	stop := c.stop
 	c.stop = nil
 	c.mu.Unlock()

@@ -37,10 +37,10 @@ type Hub struct {
 	sendLimits  fanout.Limits
 	intercepted SendFunc
 	guard       guard
-	limits      *limiter // of events, by user and kind
-	requests    *limiter // of all other requests, by user
+	limits      *limiter     // of events, by user and kind
+	requests    *limiter     // of all other requests, by user
+	seed        maphash.Seed // of keys of texts
 	started     time.Time
-	seed        maphash.Seed // of the hashes by which the flow control knows senders and texts
 	webSocket   websocket.Options
 	stream      sse.Options
 	poll        longpoll.Options
@@ -71,8 +71,8 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		sendLimits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second, Panicked: func(p any) { o.Logger.Error("a connection panicked", "panic", p) }},
 		limits:     newLimiter(o.Limits),
 		requests:   newLimiter(map[Kind]Limit{"": {200, 10 * time.Second}}),
-		started:    time.Now(),
 		seed:       maphash.MakeSeed(),
+		started:    time.Now(),
 		rooms:      newRegistry[*core](),
 		sessions:   newRegistry[*Session](),
 		users:      newRegistry[*devices](),

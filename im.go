@@ -27,6 +27,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +59,13 @@ type Options struct {
 	// included, the first one outermost, and may accept, change, hold or refuse it.
 	// Events that the host itself sends with Room.Send do not pass here.
 	Intercept []Middleware
+	// Staff are the roles whose users a room's [Modes] do not restrict, and who see held
+	// messages and decide about them. Nil means "host" and "moderator"; empty means nobody.
+	Staff Senders
+	// Text returns what a message says to people, for the modes that look at it; "" if it says
+	// nothing. It must be quick and always return the same for the same body. Nil means
+	// a body that is a string, and the field "text" of one that is an object.
+	Text func(kind Kind, body json.RawMessage) string
 	// Observe is told what happens, before it goes on. It must not block.
 	Observe func(Signal)
 
@@ -145,6 +153,13 @@ func (o *Options) complete() error {
 	o.Kinds = slices.Clone(o.Kinds)
 	o.Intercept = slices.Clone(o.Intercept)
 	o.Origins = slices.Clone(o.Origins)
+	o.Staff = slices.Clone(o.Staff)
+	if o.Staff == nil {
+		o.Staff = Senders{"host", "moderator"}
+	}
+	if o.Text == nil {
+		o.Text = textOf
+	}
 	o.Secret = slices.Clone(o.Secret)
 	for i, m := range o.Intercept {
 		if m == nil {

@@ -65,6 +65,7 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 		}
 		return err
 	}
+	c.showHeld(s)
 	if old == nil && s.member(req.Room) == m {
 		s.hub.observe(Signal{Type: SignalJoined, Room: req.Room, Session: s})
 	}

@@ -111,7 +111,8 @@ func (h *Hub) returnTime() time.Duration {
 }
 
 // Shutdown ends the hub gracefully. It refuses new connections and requests,
-// lets requests in work finish, delivers what was accepted, tells every session
+// lets requests in work finish, refuses messages that wait for a moderator (nobody has seen them,
+// so they are not shown, and their senders are told), delivers what was accepted, tells every session
 // when to come back, spread over up to 20 s, and waits until they have gone; then
 // it stores what the log keeps of rooms and stops. If ctx ends first, the rest is cut off
 // as by [Hub.Close], and the error is that of ctx.
@@ -122,6 +123,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	h.leave()
 	wait(ctx, &h.inflight)
 	for c := range h.openRooms() {
+		c.dropHeld(errNotReviewed())
 		c.endFlow()
 	}
 	h.flushRooms()

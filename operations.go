@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/liveim/im/internal/wire"
@@ -37,8 +38,8 @@ func (r *Request) EventID() string {
 type OpFunc func(ctx context.Context, req *Request) (any, error)
 
 // Handle registers an operation that clients may call, under a name with a dot
-// such as "gift.send". Names without a dot, and those that begin with "im." or "state.",
-// are the protocol's own. Register operations before the hub serves.
+// such as "gift.send". Names without a dot, and those that begin with "im.", "state.", "modes." or
+// "held.", are the protocol's own. Register operations before the hub serves.
 //
 // Handle panics if the name is not such a name or is taken, as
 // http.ServeMux.Handle does.
@@ -47,7 +48,7 @@ func (h *Hub) Handle(op string, fn OpFunc) {
 	switch {
 	case !validName(op, 64) || i < 1:
 		panic(fmt.Sprintf("im: Handle(%q): want a name of a-z, 0-9, '.', '_' and '-' with a dot in it, like gift.send", op))
-	case op[:i] == "im" || op[:i] == "state":
+	case slices.Contains([]string{"im", "state", "modes", "held"}, op[:i]):
 		panic(fmt.Sprintf("im: Handle(%q): names in %q are the protocol's own", op, op[:i+1]))
 	case fn == nil:
 		panic(fmt.Sprintf("im: Handle(%q): the function is nil", op))

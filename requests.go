@@ -101,6 +101,10 @@ func (s *Session) handle(req *wire.Request) error {
 		return s.history(ctx, req)
 	case wire.OpStateSet:
 		return s.setState(ctx, req)
+	case wire.OpModesSet:
+		return s.setModes(ctx, req)
+	case wire.OpHeldPass, wire.OpHeldDrop:
+		return s.decideHeld(ctx, req)
 	case wire.OpPing:
 		s.reply(&wire.Message{Op: wire.OpPong, ID: req.ID, At: h.opts.Now().UnixMilli()})
 		return nil
@@ -138,6 +142,7 @@ func (s *Session) identify(req *wire.Request) error {
 	}
 	if old != nil {
 		s.user.Store(u)
+		s.renote()
 	} else {
 		s.hub.enroll(s, u)
 	}
@@ -196,6 +201,14 @@ func (s *Session) history(ctx context.Context, req *wire.Request) error {
 
 // setState answers "state.set".
 func (s *Session) setState(ctx context.Context, req *wire.Request) error {
+	if err := s.mayChange(ctx, req); err != nil {
+		return err
+	}
+	return s.change(ctx, req, req.Body, parseStateChange)
+}
+
+// mayChange reports whether the session may change the room's state now.
+func (s *Session) mayChange(ctx context.Context, req *wire.Request) error {
 	if err := s.mayAct(ctx, req.Room); err != nil {
 		return err
 	}
@@ -209,9 +222,17 @@ func (s *Session) setState(ctx context.Context, req *wire.Request) error {
 	if wait, ok := s.hub.limits.take(u.ID, State, 1, time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, RetryAfter: wait}
 	}
+	return nil
+}
+
+// change makes a change of the state and answers with the version. parse reads the body as the
+// interceptors have left it.
+func (s *Session) change(ctx context.Context, req *wire.Request, body json.RawMessage, parse func(json.RawMessage) (stateChange, error)) error {
 	var version uint64
-	receipt, err := s.hub.submit(ctx, s.draft(req, u, State), func(ctx context.Context, d *Draft) (Receipt, error) {
-		change, err := parseStateChange(d.Body)
+	draft := s.draft(req, s.User(), State)
+	draft.Body = body
+	receipt, err := s.hub.submit(ctx, draft, func(ctx context.Context, d *Draft) (Receipt, error) {
+		change, err := parse(d.Body)
 		if err != nil {
 			return Receipt{}, err
 		}
@@ -225,11 +246,11 @@ func (s *Session) setState(ctx context.Context, req *wire.Request) error {
 	if err != nil {
 		return err
 	}
-	var body json.RawMessage
+	var answer json.RawMessage
 	if receipt.Status == StatusOK {
-		body = versionBody(version)
+		answer = versionBody(version)
 	}
-	s.outlet.Send(wire.AppendAck(nil, req.ID, string(receipt.Status), receipt.Event, body))
+	s.outlet.Send(wire.AppendAck(nil, req.ID, string(receipt.Status), receipt.Event, answer))
 	return nil
 }
 
@@ -242,7 +263,7 @@ func parseStateChange(body json.RawMessage) (stateChange, error) {
 	if !c.Delete && len(c.Value) == 0 {
 		return c, errorf(CodeBadRequest, `state.set needs a "value", or "delete":true`)
 	}
-	return c, nil
+	return c, checkOwnKey(c.Key)
 }
 
 func versionBody(version uint64) json.RawMessage {

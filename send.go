@@ -61,6 +61,7 @@ type Draft struct {
 	answered bool       // the request has its answer, or is to get it from the decision
 	held     bool       // by that answer; a fate follows
 	fate     *fate      // decided before the request was answered
+	decision chan fate  // who waits for it here, if not nil, and tells the sender
 }
 
 // fate is what was decided about a draft.
@@ -144,11 +145,11 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	if wait, ok := h.limits.take(u.ID, spec.Kind, int(n), time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, RetryAfter: wait}
 	}
-	if spec.Class == Volatile && len(h.opts.Intercept) == 0 {
+	if spec.Class == Volatile && len(h.opts.Intercept) == 0 && s.unrestricted(req.Room, &u) {
 		return s.sendVolatile(ctx, req, &u, spec.Kind)
 	}
 	d := s.draft(req, u, spec.Kind)
-	receipt, err := h.submit(ctx, d, final)
+	receipt, err := s.underModes(ctx, d, spec.Class, final)
 	if err != nil {
 		return err
 	}
@@ -208,11 +209,36 @@ func (d *Draft) await() {
 func (d *Draft) decided(r Receipt, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.answered {
+	switch {
+	case d.decision != nil:
+		d.decision <- fate{r, err} // it has room for the one
+		d.release()
+	case !d.answered:
 		d.fate = &fate{r, err}
-		return
+	default:
+		d.tellLocked(r, err)
 	}
-	d.tellLocked(r, err)
+}
+
+// decide makes a SendFunc that returns with the fate of a draft, of one that
+// leaves it to the room to decide later.
+func decide(final SendFunc) SendFunc {
+	return func(ctx context.Context, d *Draft) (Receipt, error) {
+		decision := make(chan fate, 1)
+		d.mu.Lock()
+		d.decision = decision
+		d.mu.Unlock()
+		r, err := final(ctx, d)
+		if err != nil || r.Status != StatusWaiting {
+			return r, err
+		}
+		select {
+		case f := <-decision:
+			return f.receipt, f.err
+		case <-ctx.Done():
+			return Receipt{Status: StatusUnknown}, nil
+		}
+	}
 }
 
 func (d *Draft) tellLocked(r Receipt, err error) {
@@ -229,7 +255,12 @@ func (d *Draft) tellLocked(r Receipt, err error) {
 	default:
 		s.acknowledge(d.req, r)
 	}
-	if posted {
+	d.release()
+}
+
+// release undoes await.
+func (d *Draft) release() {
+	if a, ok := d.Session.conn.(*answers); ok {
 		a.undecided.Done()
 	}
 }

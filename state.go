@@ -45,7 +45,7 @@ func (s RoomState) All(ctx context.Context) (map[string]json.RawMessage, error) 
 	return all, nil
 }
 
-// SetOption is an option of [Room.Set] and [Room.Delete].
+// SetOption is an option of [Room.Set], [Room.Delete] and [Room.SetModes].
 type SetOption func(*setRequest)
 
 type setRequest struct {
@@ -73,6 +73,9 @@ func SetID(id string) SetOption { return func(r *setRequest) { r.id = id } }
 // folded the change; whether it took effect is decided at its place in the log, equally
 // on all nodes. Keys are 1 to 128 bytes and must not begin with "im.".
 func (r *Room) Set(ctx context.Context, key string, value any, opts ...SetOption) (version uint64, err error) {
+	if err := checkOwnKey(key); err != nil {
+		return 0, err
+	}
 	raw, err := r.hub.encodeBody(value)
 	if err != nil {
 		return 0, err
@@ -83,6 +86,9 @@ func (r *Room) Set(ctx context.Context, key string, value any, opts ...SetOption
 // Delete removes a key, as Set does with values. A key that is not there is no
 // error.
 func (r *Room) Delete(ctx context.Context, key string, opts ...SetOption) error {
+	if err := checkOwnKey(key); err != nil {
+		return err
+	}
 	_, err := r.change(ctx, stateChange{Key: key, Delete: true}, opts)
 	return err
 }
@@ -96,12 +102,17 @@ func (r *Room) change(ctx context.Context, change stateChange, opts []SetOption)
 	return version, err
 }
 
-// setState appends a change, waits for the fold and returns the event's id and what
-// came of it.
-func (r *Room) setState(ctx context.Context, req *setRequest) (id string, version uint64, err error) {
-	if err := checkStateKey(req.change.Key); err != nil {
-		return "", 0, errorf(CodeBadRequest, "%v", err)
+// checkOwnKey checks a key that a host or a client sets by its name.
+func checkOwnKey(key string) error {
+	if err := checkStateKey(key); err != nil {
+		return errorf(CodeBadRequest, "%v", err)
 	}
+	return nil
+}
+
+// setState appends a change whose key was checked, waits for the fold and returns the
+// event's id and what came of it.
+func (r *Room) setState(ctx context.Context, req *setRequest) (id string, version uint64, err error) {
 	body, err := r.hub.encodeBody(req.change)
 	if err != nil {
 		return "", 0, err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -61,14 +62,18 @@ func replayTranscript(t *testing.T, file []byte) []byte {
 		return map[string]int{"points": 10}, nil
 	})
 	conn, peer := pipe.New(nil)
-	if _, err := hub.Attach(conn, im.User{ID: "u1", Name: "Ann", Roles: []string{"host"}}); err != nil {
+	u := im.User{ID: "u1", Name: "Ann", Roles: []string{"host"}}
+	if bytes.Contains(file, []byte("\n@ viewer\n")) {
+		u.Roles = nil
+	}
+	if _, err := hub.Attach(conn, u); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = peer.Close() }()
 	var out bytes.Buffer
 	names := namer{}
 	answers := func() {
-		var direct, rest []string // answers come before news: their order is not fixed
+		var direct, fates, rest []string // answers come before news: their order is not fixed
 		for {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			m, err := peer.Recv(ctx)
@@ -78,11 +83,13 @@ func replayTranscript(t *testing.T, file []byte) []byte {
 			}
 			if bytes.Contains(m[:min(len(m), 40)], []byte(`,"id":`)) {
 				direct = append(direct, string(m))
+			} else if bytes.HasPrefix(m, []byte(`{"op":"held"`)) || bytes.HasPrefix(m, []byte(`{"op":"fate"`)) {
+				fates = append(fates, string(m))
 			} else {
 				rest = append(rest, string(m))
 			}
 		}
-		for _, m := range append(direct, rest...) {
+		for _, m := range slices.Concat(direct, fates, rest) {
 			out.WriteString("< " + names.replace(m) + "\n")
 		}
 	}
@@ -125,6 +132,14 @@ func hostAct(t *testing.T, hub *imtest.Hub, args []string) {
 		_, err = room.Send(t.Context(), im.Kind(args[1]), json.RawMessage(args[2]))
 	case "set":
 		_, err = room.Set(t.Context(), args[1], json.RawMessage(args[2]))
+	case "modes":
+		var m im.Modes
+		if err = json.Unmarshal([]byte(args[1]), &m); err == nil {
+			_, err = room.SetModes(t.Context(), m)
+		}
+	case "say": // another user sends
+		_, err = hub.Join("42", im.User{ID: args[1]}).SendTo("42", im.Kind(args[2]), "c-1", json.RawMessage(args[3]))
+	case "viewer": // what the client is in this file, in place of the host
 	case "kick":
 		err = room.Kick(t.Context(), args[1], args[2])
 	case "close":

@@ -29,7 +29,7 @@ func (c *Client) handle(s *session, msgs []wire.Message) error {
 
 func (c *Client) dispatch(m *wire.Message) error {
 	switch m.Op {
-	case wire.OpEvents, wire.OpGap, wire.OpReset, wire.OpOnline, wire.OpFate:
+	case wire.OpEvents, wire.OpGap, wire.OpReset, wire.OpOnline, wire.OpFate, wire.OpHeld:
 		if r := c.rooms[m.Room]; r != nil && r.in {
 			c.fold(r, m)
 		}
@@ -112,6 +112,9 @@ func (c *Client) fold(r *Room, m *wire.Message) {
 			f.Err = wireError(m, im.CodeForbidden)
 		}
 		r.push(item{f, v.pos})
+		return
+	case wire.OpHeld:
+		r.push(item{heldUpdate(m), v.pos})
 		return
 	}
 	if r.queue.full {

@@ -124,7 +124,12 @@ func (r *Room) change(ctx context.Context, s stateChange, opts []SetOption) (uin
 	if err != nil {
 		return 0, fmt.Errorf("client: encode the change of %q: %w", s.Key, err)
 	}
-	receipt, err := r.c.doOnce(ctx, r, wire.Request{Op: wire.OpStateSet, Room: r.name, CID: r.c.newCID(), Body: raw})
+	return r.set(ctx, wire.OpStateSet, raw)
+}
+
+// set makes a change of the state and returns the version that the answer tells.
+func (r *Room) set(ctx context.Context, op string, body json.RawMessage) (uint64, error) {
+	receipt, err := r.c.doOnce(ctx, r, wire.Request{Op: op, Room: r.name, CID: r.c.newCID(), Body: body})
 	if err != nil {
 		return 0, err
 	}
@@ -133,7 +138,7 @@ func (r *Room) change(ctx context.Context, s stateChange, opts []SetOption) (uin
 	}
 	if len(receipt.Body) > 0 {
 		if err := json.Unmarshal(receipt.Body, &answer); err != nil {
-			return 0, fmt.Errorf("client: the version of %q: %w", s.Key, err)
+			return 0, fmt.Errorf("client: the version that %s answers: %w", op, err)
 		}
 	}
 	return answer.Version, nil

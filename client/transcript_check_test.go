@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,13 +28,19 @@ func (r *replay) check(line string) error {
 		}
 		return r.outcome("send call", f[1]+" "+f[2], nil)
 	case "version":
-		return r.outcome("set", f[1]+" "+f[2], nil)
+		return r.outcome("set modes", f[1]+" "+f[2], nil)
 	case "closed":
 		return r.closed(im.Code(f[1]))
 	case "state":
 		v, _, ok := r.rooms[f[1]].Get(f[2])
 		if want := strings.Join(f[3:], " "); ok != (want != "-") || ok && string(v) != want {
 			return fmt.Errorf("the client has %s, %v", v, ok)
+		}
+		return nil
+	case "modes":
+		m, _ := r.rooms[f[1]].Modes()
+		if got, err := json.Marshal(m); err != nil || string(got) != f[2] {
+			return fmt.Errorf("the client has %s, %v", got, err)
 		}
 		return nil
 	case "position":
@@ -107,6 +114,10 @@ func showUpdate(room string, u Update) string {
 		return fmt.Sprint("online ", room, " ", u.Count)
 	case Fate:
 		return fmt.Sprint("fate ", room, " ", u.CID, " ", u.Status)
+	case Held:
+		return fmt.Sprint("held ", room, " ", u.Event.ID, " ", u.Wait.Milliseconds())
+	case Decided:
+		return fmt.Sprint("decided ", room, " ", u.ID, " ", u.Status)
 	case Left:
 		return fmt.Sprint("left ", room, " ", u.Err.Code)
 	}

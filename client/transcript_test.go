@@ -138,7 +138,7 @@ func followers(lines []string) int {
 // do starts what an @ line says.
 func (r *replay) do(ctx context.Context, line string) error {
 	verb, rest, _ := strings.Cut(line, " ")
-	n := map[string]int{"send": 4, "call": 4, "set": 4, "delete": 3}[verb]
+	n := map[string]int{"send": 4, "call": 4, "set": 4, "delete": 3, "decide": 3, "modes": 3}[verb]
 	args := strings.SplitN(rest, " ", max(n, 2))
 	arg := func(i int) string {
 		if i < len(args) {
@@ -219,6 +219,19 @@ func (r *replay) request(ctx context.Context, verb string, room *Room, arg func(
 	case "delete":
 		version(arg(2))
 		return "", room.Delete(ctx, arg(1), cond...)
+	case "modes":
+		version(arg(2))
+		var m im.Modes
+		if err := json.Unmarshal([]byte(arg(1)), &m); err != nil {
+			return "", err
+		}
+		v, err := room.SetModes(ctx, m, cond...)
+		return fmt.Sprint("im.modes ", v), err
+	case "decide":
+		if arg(2) == "pass" {
+			return "", room.PassHeld(ctx, arg(1))
+		}
+		return "", room.DropHeld(ctx, arg(1), arg(2))
 	case "send":
 		cid := arg(2)
 		if cid == "-" {

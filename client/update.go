@@ -7,7 +7,7 @@ import (
 )
 
 // Update is one thing that happened in a room, in the order in which the room
-// saw it. It is one of [Reset], [Resumed], [Event], [Gap], [Fate], [Online] and
+// saw it. It is one of [Reset], [Resumed], [Event], [Gap], [Fate], [Held], [Decided], [Online] and
 // [Left]; there are no others, but a later version may add some, so ignore what
 // you do not know.
 type Update interface{ update() }

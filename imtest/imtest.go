@@ -114,18 +114,21 @@ const patience = 10 * time.Second
 
 // Update is what a viewer is told: an event of a room, or something about one.
 type Update struct {
-	// Op is the protocol's name: "event", "gap", "reset", "left", "fate", "online", "direct" or "bye".
+	// Op is the protocol's name: "event", "gap", "reset", "left", "fate", "held", "online", "direct" or "bye".
 	Op   string
 	Room string
-	// Event is set for "event" and "direct".
+	// Event is set for "event" and "direct", and for "held" (its ID alone where Status says that
+	// it is held no more).
 	Event *im.Event
+	// Wait is for how long a "held" message waits.
+	Wait time.Duration
 	// Missed is how many volatile events a "gap" or "reset" left out.
 	Missed int
 	// Entry is set for "reset".
 	Entry *Entry
 	// Count is the count of "online".
 	Count int
-	// Status, CID and Code tell of "fate", "left" and "bye".
+	// Status, CID and Code tell of "fate", "held", "left" and "bye".
 	Status im.Status
 	CID    string
 	Code   im.Code

@@ -273,6 +273,12 @@ func (v *Viewer) updates(m *wire.Message) []Update {
 		return list
 	case wire.OpReset:
 		u.Entry = entryOf(m)
+	case wire.OpHeld:
+		u.Event = &im.Event{ID: m.Event}
+		if m.Held != nil {
+			u.Event = eventOf("", m.Held)
+		}
+		u.Wait = time.Duration(m.Until) * time.Millisecond
 	case wire.OpDirect:
 		u.Event = &im.Event{ID: m.Event, Kind: im.Kind(m.Kind), At: time.UnixMilli(m.At), Body: m.Body}
 	}

@@ -66,6 +66,8 @@ export interface RoomEvents<Body = any> {
   online: { count: number };
   /** What became of something that was `held` for a moderator. */
   fate: { cid: string; status: Status | 'refused'; event?: string; error?: ImError };
+  /** For staff: a message waits for a moderator, for so many milliseconds; see `decide`. With a `status` it waits no more. It may come twice. */
+  held: { id: string; event?: ImEvent<Body>; wait: number; status?: Status | 'refused' };
   /** A key of the state is different; `version` 0: it is gone. */
   state: { key: string; value: any; version: number };
   /** The server has put this client out. It is the last thing that the room tells. */
@@ -94,7 +96,7 @@ export type RetryRule = 'never' | 'later' | 'with_token' | 'reconnect';
 
 /** The codes of the protocol, those of the client itself, and any that the host adds. */
 export type ErrorCode =
-  | 'bad_request' | 'unauthorized' | 'expired' | 'forbidden' | 'origin' | 'not_found' | 'conflict' | 'not_joined'
+  | 'bad_request' | 'unauthorized' | 'expired' | 'forbidden' | 'room_mode' | 'origin' | 'not_found' | 'conflict' | 'not_joined'
   | 'room_closed' | 'kicked' | 'too_large' | 'rate_limited' | 'overloaded' | 'timeout' | 'slow_consumer' | 'shutdown' | 'internal'
   | 'connection_lost' | 'token_failed' | 'closed' | 'left'
   | (string & {});
@@ -227,6 +229,28 @@ export interface State {
   on<T = any>(key: string, fn: (value: T | undefined, version: number) => void, options?: Abortable): () => void;
 }
 
+/** What a room restricts, by the names on the wire; docs/protocol.md has their bounds. Nothing: {}. */
+export interface Modes {
+  /** Milliseconds between two messages of one user. */
+  slow_ms?: number;
+  /** Roles of which a sender needs one. */
+  only?: string[];
+  emoji?: boolean;
+  /** Milliseconds in which a text is not taken twice. */
+  unique_ms?: number;
+  /** Milliseconds for which messages are held for a moderator. */
+  delay_ms?: number;
+  /** Everybody is muted but those in `allow`: ids of users, and 'role:' with a role. */
+  shield?: boolean;
+  allow?: string[];
+  /** Messages and likes are refused. */
+  stopped?: boolean;
+  /** Danmaku a second that the room is shown. */
+  budget?: number;
+  /** When all of this ends, in milliseconds since 1970 by the server's clock; see `Client.now`. */
+  until?: number;
+}
+
 /** A room that the client is in, until `leave`, or until the server puts it out. */
 export interface Room<Body = any> {
   readonly name: string;
@@ -242,6 +266,12 @@ export interface Room<Body = any> {
   on<K extends keyof RoomEvents>(type: K, fn: (e: RoomEvents<Body>[K]) => void, options?: Abortable): () => void;
   /** Sends an event. Resolves with its fate; survives reconnects with one effect. */
   send(kind: string, body: unknown, options?: Sendable): Promise<Receipt>;
+  /** The modes that are in force now. The key 'im.modes' of the state tells of changes. */
+  readonly modes: Modes;
+  /** Replaces the modes, with the right to change the state. Resolves with their version. */
+  setModes(modes: Modes, options?: Sendable & { if?: number }): Promise<number>;
+  /** For staff: lets a held message be shown, or drops it for a reason that its sender is told. */
+  decide(event: string, pass: boolean, options?: Sendable & { reason?: string }): Promise<void>;
   history(options?: HistoryOptions): Promise<Page<Body>>;
   setTier(tier: Tier, options?: Abortable): Promise<void>;
   /** The room is over at once; the promise tells that the server knows, and never rejects. */

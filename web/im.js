@@ -21,6 +21,7 @@ const CODES = {
   unauthorized: ['with_token', 4401, 401],
   expired: ['with_token', 4419, 401],
   forbidden: ['never', 4403, 403],
+  room_mode: ['never', 4403, 403],
   origin: ['never', 4403, 403],
   not_found: ['never', 4404, 404],
   conflict: ['never', 4409, 409],
@@ -1327,6 +1328,7 @@ class Core {
       case 'reset':
       case 'online':
       case 'fate':
+      case 'held':
         if (r?.in) this.#fold(r, m);
         return;
       case 'joined':
@@ -1417,6 +1419,9 @@ class Core {
     if (m.op === 'fate') {
       const error = m.code || m.status === 'refused' ? refusal(m, 'forbidden') : undefined;
       return r.show('fate', { cid: m.cid, status: m.status, event: m.event, error });
+    }
+    if (m.op === 'held') {
+      return r.show('held', { id: m.held?.id ?? m.event, event: m.held, wait: m.until_ms ?? 0, status: m.status });
     }
     if (m.op === 'reset') return r.enter(m);
     // A gap need not say what it follows: one that comes while lost events are
@@ -1516,6 +1521,27 @@ class Room {
   async send(kind, body, { cid, signal } = {}) {
     const r = this.#r;
     return r.core.once({ op: 'send', room: r.name, kind, body }, { room: r, cid, signal });
+  }
+
+  /** The modes that are in force, by their names on the wire: {slow_ms, only, emoji, …}, {} for none. */
+  get modes() {
+    const r = this.#r;
+    const modes = r.state.get('im.modes')?.value ?? {};
+    return modes.until && modes.until <= r.core.env.date() + r.core.offset ? {} : modes;
+  }
+
+  /** Replaces the modes; {} for none. Resolves with their version. */
+  async setModes(modes, { if: version, cid, signal } = {}) {
+    const r = this.#r;
+    const body = { ...modes, if: version };
+    return (await r.core.once({ op: 'modes.set', room: r.name, body }, { room: r, cid, signal })).body?.version ?? 0;
+  }
+
+  /** Lets a held message be shown, or drops it for a reason that its sender is told. */
+  async decide(event, pass, { reason, cid, signal } = {}) {
+    const r = this.#r;
+    const op = pass ? 'held.pass' : 'held.drop';
+    await r.core.once({ op, room: r.name, body: { event, reason } }, { room: r, cid, signal });
   }
 
   /** A page of the room's log: {epoch, events, more, missed}. */

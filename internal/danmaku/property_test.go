@@ -13,7 +13,7 @@ func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		budget := rapid.IntRange(1, 30).Draw(t, "budget")
 		r := newRoom(budget, rapid.IntRange(0, budget-1).Draw(t, "reserve"))
-		most := budget // ever
+		most := budget                      // ever
 		lightest := map[time.Duration]int{} // weight that was shown, by time
 		for range rapid.IntRange(1, 300).Draw(t, "steps") {
 			switch rapid.IntRange(0, 19).Draw(t, "what") {

@@ -1,4 +1,3 @@
-// Package danmaku decides what is shown of more comments than anybody can read.
 package danmaku
 
 import (

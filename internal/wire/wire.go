@@ -19,6 +19,9 @@ const (
 	OpSend     = "send"
 	OpHistory  = "history"
 	OpStateSet = "state.set"
+	OpModesSet = "modes.set"
+	OpHeldPass = "held.pass"
+	OpHeldDrop = "held.drop"
 	OpRefresh  = "refresh"
 	OpPing     = "ping"
 
@@ -31,6 +34,7 @@ const (
 	OpGap     = "gap"
 	OpReset   = "reset"
 	OpFate    = "fate"
+	OpHeld    = "held"
 	OpOnline  = "online"
 	OpDirect  = "direct"
 	OpPong    = "pong"
@@ -81,6 +85,8 @@ type Message struct {
 	Online    int             `json:"online,omitempty"`
 	Count     int             `json:"count,omitempty"`
 	Events    []Event         `json:"events,omitempty"`
+	Held      *Event          `json:"held,omitempty"`
+	Until     int64           `json:"until_ms,omitempty"`
 	More      bool            `json:"more,omitempty"`
 	Status    string          `json:"status,omitempty"`
 	Event     string          `json:"event,omitempty"`

@@ -61,7 +61,7 @@ class Replay {
 
   do(line) {
     const [verb, ...words] = line.split(' ');
-    const n = { send: 4, call: 4, set: 4, delete: 3 }[verb] ?? 2;
+    const n = { send: 4, call: 4, set: 4, delete: 3, decide: 3, modes: 3 }[verb] ?? 2;
     const args = [...words.slice(0, n - 1), ...(words.length >= n ? [words.slice(n - 1).join(' ')] : [])];
     if (verb === 'connect') return this.connect(args[0]);
     if (verb === 'close') return this.client.close();
@@ -109,6 +109,10 @@ class Replay {
       }
       case 'delete':
         return void (await room.state.delete(a, condition(b)));
+      case 'modes':
+        return `im.modes ${await room.setModes(JSON.parse(a), condition(b))}`;
+      case 'decide':
+        return void (await room.decide(a, b === 'pass', b === 'pass' ? {} : { reason: b }));
       case 'send': {
         const got = await room.send(a, JSON.parse(c), { cid: b === '-' ? undefined : b });
         return `${got.cid} ${got.status}`;
@@ -132,9 +136,11 @@ class Replay {
         event: () => e.seq ?? 0,
         online: () => e.count,
         fate: () => `${e.cid} ${e.status}`,
+        held: () => (e.status ? `${e.id} ${e.status}` : `${e.event.id} ${e.wait}`),
         left: () => e.code,
       }[type];
-      if (what) lines.push(`${type} ${room.name} ${what()}`);
+      const name = type === 'held' && e.status ? 'decided' : type;
+      if (what) lines.push(`${name} ${room.name} ${what()}`);
     };
   }
 
@@ -186,13 +192,15 @@ class Replay {
     } else if (what === 'ack') {
       await this.outcome(['send', 'call'], (o) => o.value === `${this.cids.get(name) ?? name} ${words[2]}`);
     } else if (what === 'version') {
-      await this.outcome(['set'], (o) => o.value === `${name} ${words[2]}`);
+      await this.outcome(['set', 'modes'], (o) => o.value === `${name} ${words[2]}`);
     } else if (what === 'closed') {
       assert.equal(this.client.status.phase, 'closed');
       assert.equal(this.client.status.error.code, name === '-' ? 'closed' : name);
     } else if (what === 'state') {
       const value = this.rooms.get(name).state.get(words[2]);
       assert.equal(value === undefined ? '-' : JSON.stringify(value), words.slice(3).join(' '));
+    } else if (what === 'modes') {
+      assert.equal(JSON.stringify(this.rooms.get(name).modes), words[2]);
     } else if (what === 'position') {
       const { epoch, seq } = this.rooms.get(name).position;
       assert.equal(`${epoch}.${seq}`, words[2]);

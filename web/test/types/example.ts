@@ -49,6 +49,10 @@ export async function main(saved: Position | null): Promise<Position | null> {
     if (error instanceof ImError && error.retry === 'later') console.log(error.retryAfter);
     else throw error;
   }
+  room.on('held', ({ id, event, wait, status }) => console.log(id, event?.body.text, wait, status));
+  await room.decide('e1', false, { reason: 'be kind' });
+  const modes: number = await room.setModes({ ...room.modes, slow_ms: 5000, allow: ['role:vip'] }, { if: 0 });
+  console.log(modes);
   const page = await room.history({ before: room.position, max: 50, newest: true });
   console.log(page.events.at(-1)?.body.text);
   off();
