@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type lifecycle struct {
 	inflight    sync.WaitGroup // one for each request in work
 	tasks       sync.WaitGroup // one for each goroutine of the hub
 	once        sync.Once      // ends the hub
+	crowd       atomic.Int64   // sessions when leaving began: so many have to come back
 
 	lifeMu    sync.Mutex // guards the fields below, and Add of the groups above
 	connected int        // connections
@@ -67,8 +69,9 @@ func (h *Hub) draining() bool {
 // leave makes the hub refuse what is new.
 func (h *Hub) leave() {
 	h.lifeMu.Lock()
+	defer h.lifeMu.Unlock()
 	h.leaving = true
-	h.lifeMu.Unlock()
+	h.crowd.CompareAndSwap(0, int64(h.sessions.len()))
 }
 
 // background runs f on a goroutine that the hub waits for. It does nothing when
@@ -106,7 +109,8 @@ func (h *Hub) after(d time.Duration, f func()) {
 // returnTime is when a client should come back: spread at random over the time
 // that it takes to let so many in again.
 func (h *Hub) returnTime() time.Duration {
-	spread := min(max(time.Second, time.Duration(h.sessions.len())*2*time.Millisecond), 20*time.Second)
+	crowd := max(int64(h.sessions.len()), h.crowd.Load()) // those that were told first are gone when the last are
+	spread := min(max(time.Second, time.Duration(crowd)*2*time.Millisecond), 20*time.Second)
 	return 100*time.Millisecond + rand.N(spread)
 }
 

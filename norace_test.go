@@ -2,4 +2,5 @@
 
 package im_test
 
-const raceEnabled = false
+// raceDetector is whether this binary was built with -race.
+const raceDetector = false

@@ -28,17 +28,8 @@ func (h *Hub) servePost(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	// Not every ResponseWriter has deadlines; the body is bounded all the same.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(postDeadline))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPost))
-	if err != nil {
-		w.Header().Set("Connection", "close")
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			writeError(w, errorf(CodeTooLarge, "the body is larger than %d bytes", maxPost))
-			return
-		}
-		writeStatus(w, http.StatusRequestTimeout, errorf(CodeBadRequest, "the body did not arrive in full"))
+	body, ok := readPost(w, r)
+	if !ok {
 		return
 	}
 	reqs, err := wire.ParseRequests(body)
@@ -68,6 +59,31 @@ func (h *Hub) awaitDecisions(a *answers) {
 	ctx, cancel := context.WithTimeout(h.life, danmaku.MaxAge+2*h.opts.Timeouts.Send)
 	defer cancel()
 	wait(ctx, &a.undecided)
+}
+
+// readPost reads the body of a request in full, or refuses it. boundBody has seen
+// to it that the connection ends if it does.
+func readPost(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
+	tooLarge := r.ContentLength > maxPost
+	var err error
+	if !tooLarge {
+		control := http.NewResponseController(w)
+		// Not every ResponseWriter has deadlines; the body is bounded all the same.
+		_ = control.SetReadDeadline(time.Now().Add(postDeadline))
+		if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxPost)); err == nil {
+			_ = control.SetReadDeadline(time.Time{}) // the requests may take longer
+			w.Header().Del("Connection")
+			return body, true
+		}
+		var limit *http.MaxBytesError
+		tooLarge = errors.As(err, &limit)
+	}
+	if tooLarge {
+		writeError(w, errorf(CodeTooLarge, "the body is larger than %d bytes", maxPost))
+	} else {
+		writeStatus(w, http.StatusRequestTimeout, errorf(CodeBadRequest, "the body did not arrive in full"))
+	}
+	return nil, false
 }
 
 // serveHistory answers "GET /rooms/{room}/history".

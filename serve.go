@@ -16,6 +16,7 @@ import (
 // ServeHTTP serves the hub's paths, which docs/protocol.md lists. Mount the hub
 // with http.StripPrefix, so that it sees "/ws".
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	boundBody(w, r)
 	room, route := routeOf(r.URL)
 	if route == nil {
 		if f, ok := staticFiles[r.URL.Path]; ok {
@@ -25,6 +26,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, errorf(CodeNotFound, "there is nothing at this path; try …/doctor, or …/ws"))
 		return
 	}
+	w.Header().Set("Cache-Control", "no-store") // also of the refusals that transports write
 	if route.shared && !h.crossOrigin(w, r, route) {
 		return
 	}
@@ -33,7 +35,28 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeStatus(w, http.StatusMethodNotAllowed, errorf(CodeBadRequest, "use %s here", strings.Join(route.methods, " or ")))
 		return
 	}
+	if r.ContentLength != 0 && r.Method != http.MethodPost {
+		writeError(w, errorf(CodeBadRequest, "a %s has no body", r.Method))
+		return
+	}
 	route.serve(h, w, r, room)
+}
+
+// strayDeadline is how long a body that nobody reads may take to arrive.
+const strayDeadline = 5 * time.Second
+
+// boundBody sees to it that a request with a body cannot hold its connection for
+// ever by being answered before the body is read: net/http reads the rest, and would
+// wait for it. Whoever reads the body lifts that.
+func boundBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 { // -1 is unknown
+		return
+	}
+	// Not every ResponseWriter has deadlines.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(strayDeadline))
+	if r.ProtoMajor == 1 { // over HTTP/2 it would end the other streams as well
+		w.Header().Set("Connection", "close") // else the rest is read before the answer is written
+	}
 }
 
 // route is one path of the hub.

@@ -315,45 +315,6 @@ func TestA9ForeignOriginsAreRefused(t *testing.T) {
 	}
 }
 
-func TestHTTPAnswers(t *testing.T) {
-	hub, wsURL := serve(t, imtest.BearerUser, nil, nil, nil)
-	base := "http" + strings.TrimSuffix(strings.TrimPrefix(wsURL, "ws"), "/ws")
-	for _, tt := range []struct {
-		method, path string
-		status       int
-		code         string
-	}{
-		{"GET", "/nothing", 404, "not_found"},
-		{"HEAD", "/nothing", 404, ""},
-		{"GET", "/", 404, "not_found"},
-		{"POST", "/ws", 405, "bad_request"},
-		{"GET", "/ws", 426, ""},
-	} {
-		req, err := http.NewRequestWithContext(t.Context(), tt.method, base+tt.path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer ann")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var m wire.Message
-		_ = json.NewDecoder(resp.Body).Decode(&m)
-		_ = resp.Body.Close()
-		if resp.StatusCode != tt.status || tt.code != "" && m.Code != tt.code {
-			t.Errorf("%s %s: status %d, %+v; want %d %s", tt.method, tt.path, resp.StatusCode, m, tt.status, tt.code)
-		}
-		if tt.status == 404 && resp.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s %s may be cached", tt.method, tt.path)
-		}
-	}
-	_ = hub.Close()
-	if _, err := tryDial(t, wsURL, http.Header{"Authorization": {"Bearer ann"}}); err == nil || !strings.Contains(err.Error(), "503") {
-		t.Fatalf("dialled a closed hub: %v", err)
-	}
-}
-
 func TestExpiredUsersAreClosed(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()

@@ -29,8 +29,8 @@ step "go vet: root, darwin" env GOOS=darwin go vet ./...
 
 step "build staticcheck" build_tool tools honnef.co/go/tools/cmd/staticcheck
 step "staticcheck" bin/staticcheck work
+step "browser files: bundlers and TypeScript, installed" in_dir web/test npm ci --no-audit --no-fund --silent
 step "browser files: node --test" node --test web/test/*.test.mjs
-step "browser files: TypeScript, installed" in_dir web/test npm ci --no-audit --no-fund --silent
 step "browser files: types" in_dir web/test npx --no-install tsc --project types
 # A package that hangs must say so well within the time that CI has. One package at a time: some measure
 # delays over real sockets, and the processors are few.

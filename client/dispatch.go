@@ -175,7 +175,7 @@ func (c *Client) joinDone(r *Room, k *call, err error) {
 	var refusal *im.Error
 	switch {
 	case err == nil:
-		r.retry.attempt = 0
+		r.retry.forget()
 		r.enter(nil)
 	case errors.Is(err, ErrConnLost):
 		// The next connection joins.

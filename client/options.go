@@ -41,7 +41,9 @@ type Options struct {
 
 	// BackoffMin and BackoffMax bound the delay before a new connection: it is
 	// drawn between zero and a ceiling that starts at BackoffMin and doubles up
-	// to BackoffMax. What the server asks for comes on top. Default to 500 ms and 30 s.
+	// to BackoffMax, but not above 5 s in the first 30 s, in which a server that
+	// restarts comes back. What the server asks for comes on top. Default to 500 ms
+	// and 30 s.
 	BackoffMin, BackoffMax time.Duration
 	// DialTimeout bounds one attempt to connect, from the network connection to
 	// the server's welcome, the Token function included. Defaults to 15 s.

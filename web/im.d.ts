@@ -136,7 +136,7 @@ export interface Options {
   /**
    * Returns the token that names the user. Called once for each attempt to
    * connect, before the token expires, and when the server says that it has. Without
-   * it the cookies of the page say who the user is. Throw an ImError
+   * it the cookies of the page say who the user is; if they do not any more, the client ends with 'unauthorized'. Throw an ImError
    * with the code 'forbidden' to end the client; other errors are tried again.
    */
   token?: (how: { signal: AbortSignal }) => string | Promise<string>;
@@ -156,7 +156,10 @@ export interface Options {
   answerTimeout?: number;
   /** Milliseconds until a better transport is tried again, about; doubles up to half an hour. Infinity: never. Defaults to 60000. */
   upgradeAfter?: number;
-  /** The first and the highest ceiling of the random delay before a new attempt, in milliseconds. Default to 500 and 30000. */
+  /**
+   * The first and the highest ceiling of the random delay before a new attempt, in milliseconds. Default to 500 and 30000. In the
+   * first 30 s the ceiling stays at 5000 or below.
+   */
   backoffMin?: number;
   backoffMax?: number;
   /** Replaces parts of the environment: for tests, and for WebSocket in old versions of Node. */
@@ -283,7 +286,10 @@ export interface Client {
   readonly status: ConnectionStatus;
   /** As the server says; null before its first welcome. */
   readonly user: User | null;
-  /** The way to the server and back in milliseconds, smoothed; undefined before it is known. */
+  /**
+   * The way to the server and back in milliseconds; undefined before it is known. The first answer on a connection counts for 11 s (WebSocket) or 41 s at
+   * most, and only if nothing was known before; from the second one on it is smoothed by an eighth, as in RFC 6298.
+   */
   readonly latency: number | undefined;
   /** The server's clock, in milliseconds since 1970. */
   now(): number;

@@ -74,10 +74,10 @@ function closeError(number, reason) {
   return code ? new ImError(code, reason) : lost(`the connection was closed (${number})`);
 }
 
-/** What an HTTP status means that comes without a message of the protocol. */
+/** What an HTTP status means that comes without a message of the protocol, perhaps not from the hub. */
 function statusError(status, retryAfter) {
   const code = status === 503 ? 'overloaded' : (codeOf(2, status) ?? (status >= 500 ? 'internal' : 'not_found'));
-  return new ImError(code, `HTTP status ${status}`, { retryAfter });
+  return Object.assign(new ImError(code, `HTTP status ${status}`, { retryAfter }), { bare: true });
 }
 
 // ---------------------------------------------------------------- tools
@@ -114,31 +114,39 @@ class Handlers {
   }
 }
 
+const EARLY = 30_000; // a server that restarts is back within this time,
+const EARLY_MAX = 5_000; // so that the ceiling stays below this
+
 /**
  * Delays with full jitter: uniform between zero and a ceiling that doubles with
- * each attempt. Clients that were cut off together come back spread out.
+ * each attempt ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). Clients that
+ * were cut off together come back spread out. Package client of the Go module has the same numbers.
  */
 class Backoff {
-  attempt = 0;
+  #attempt = 0;
+  #late = 0; // when EARLY is over; 0 before the first attempt
 
-  constructor(min, max, random) {
-    Object.assign(this, { min, max, random });
+  constructor(min, max, { random, now }) {
+    Object.assign(this, { min, max, random, now });
   }
 
   get ceiling() {
-    return Math.min(this.max, this.min * 2 ** this.attempt);
+    const early = !this.#late || this.now() < this.#late;
+    const max = early ? Math.min(this.max, Math.max(this.min, EARLY_MAX)) : this.max;
+    return Math.min(max, this.min * 2 ** this.#attempt);
   }
 
   /** The delay before the next attempt: the server's advice, and the jitter on top of it. */
   next(advice = 0) {
-    const delay = this.random() * this.ceiling;
-    this.attempt++;
-    return advice + delay;
+    this.#late ||= this.now() + advice + EARLY;
+    const { ceiling } = this;
+    if (ceiling === this.min * 2 ** this.#attempt) this.#attempt++;
+    return advice + this.random() * ceiling;
   }
 
   /** Forgets the attempts, unless what they led to did not last. */
-  reset(lasted) {
-    if (lasted >= this.ceiling) this.attempt = 0;
+  reset(lasted = Infinity) {
+    if (lasted >= this.ceiling) this.#attempt = this.#late = 0;
   }
 }
 
@@ -196,6 +204,8 @@ const envelope = (calls) => (calls.length === 1 ? calls[0].text : `[${calls.map(
 
 const PING = { text: '{"op":"ping"}', size: 13 };
 
+const post = (body) => ({ method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+
 // ---------------------------------------------------------------- links
 
 /**
@@ -204,6 +214,7 @@ const PING = { text: '{"op":"ping"}', size: 13 };
  */
 class Link {
   heard = 0; // how often something has come
+  pongs = 0;
   since = 0; // when the welcome came, on the monotonic clock
   dead = false;
   opened = false;
@@ -275,13 +286,15 @@ class SocketLink extends Link {
     socket.onopen = () => this.hello().catch((error) => this.fail(error));
     socket.onmessage = ({ data }) => this.dead || this.take(data);
     socket.onclose = ({ code, reason }) => this.fail(closeError(code, reason));
+    socket.onerror = () => this.shaken || this.fail(lost('the WebSocket did not open')); // Node 20 tells no close then
     this.stop.signal.addEventListener('abort', () => {
-      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
       socket.close();
     });
   }
 
   async hello() {
+    this.shaken = true;
     const token = await this.identify();
     if (this.dead || this.opened) return;
     if (token) this.socket.send(JSON.stringify({ op: 'hello', token }));
@@ -385,8 +398,7 @@ class HttpLink extends Link {
     const timer = this.env.setTimeout(() => this.fail(lost('no answer to a POST')), this.core.options.answerTimeout);
     try {
       const { sid } = this.core;
-      const init = { method: 'POST', body: envelope(calls), headers: { 'Content-Type': 'application/json' } };
-      const response = await this.request('send', new URLSearchParams(sid && { sid }), init);
+      const response = await this.request('send', new URLSearchParams(sid && { sid }), post(envelope(calls)));
       this.#answered(calls, response, await response.text());
     } catch (error) {
       this.fail(lost('a POST failed', error));
@@ -411,6 +423,38 @@ class HttpLink extends Link {
     if (error.retry === 'with_token' || error.retry === 'reconnect') return this.fail(error);
     const { code, reason, retryAfter } = error;
     this.core.receive(this, calls.filter((k) => k.req).map(({ id }) => ({ op: 'error', id, code, reason, retry_ms: retryAfter })));
+  }
+}
+
+/**
+ * Browsers do not tell a page why a WebSocket was refused. This link serves nothing: it asks the hub
+ * for as little as possible, and ends with the reason, or with connection_lost if it finds none.
+ */
+class Inquiry extends HttpLink {
+  #named = !this.core.options.token; // the request carries all that says who this is
+
+  start() {
+    this.renew(''); // while the hub is down nobody has to make tokens
+  }
+
+  async open() {
+    this.limit(this.patience);
+    let error;
+    try {
+      const init = { ...post(PING.text), credentials: 'include' }; // a handshake carries cookies to other origins too
+      const response = await this.request('send', '', init);
+      const text = await response.text();
+      if (!response.ok) error = this.problem(response, text);
+    } catch {
+      // the network, or a hub that is down
+    }
+    const refused = error?.retry === 'with_token';
+    if (refused && !this.#named) {
+      this.#named = true;
+      return super.start();
+    }
+    // What is not in the hub's words is of something at this path that may have nothing to do with the WebSocket.
+    this.fail(error && (refused || !error.bare) ? error : lost('nobody knows why the WebSocket did not open'));
   }
 }
 
@@ -648,6 +692,7 @@ const DEFAULTS = {
 const STORED = 'im.transport';
 const MAX_DELAY = 2 ** 31 - 1; // of setTimeout
 const STEADY = 10_000; // a link that ends earlier, for no reason of the server's, counts as failed
+const CHECK = 5_000; // how long a link may be silent that there is reason to doubt
 const PATIENCE = 3; // failures in a row of a transport that has worked before
 
 /** What the client needs of the world. Tests bring their own. */
@@ -708,6 +753,7 @@ class Core {
   #level; // of the transports, the one in use
   #proven = new Set(); // transports that have worked
   #failures = 0; // in a row of the one in use
+  #unopened = 0; // WebSockets in a row, for a reason that nobody told
   #upgradeDelay;
   #upgradeTimer;
   #delays;
@@ -750,7 +796,7 @@ class Core {
   }
 
   backoff() {
-    return new Backoff(this.options.backoffMin, this.options.backoffMax, this.env.random);
+    return new Backoff(this.options.backoffMin, this.options.backoffMax, this.env);
   }
 
   url(path) {
@@ -801,10 +847,23 @@ class Core {
       if (error.code === 'connection_lost') dropped = error;
       const lasted = link.since && Math.max(this.env.now() - link.since, 1);
       if (this.error || !this.#fallsThrough(link, error, lasted)) {
+        if (link.kind === 'websocket' && error.code === 'connection_lost' && !link.shaken) error = await this.#inquire(error, token);
         // That a transport is not there is final only if no other might be.
         return { lasted, error: (error.code === 'not_found' && !lasted && dropped) || error };
       }
     }
+  }
+
+  /** Looks for the reason why a WebSocket did not open: at the first one, and at every fourth of those that follow. */
+  async #inquire(error, token) {
+    if (!this.env.fetch || this.#asleep || this.#unopened++ % 4) return error;
+    const inquiry = (this.#opening = new Inquiry(this, 'http', token, this.options.answerTimeout));
+    inquiry.start();
+    const found = await inquiry.ended;
+    this.#opening = null;
+    if (found.code === 'connection_lost' || found.code === 'token_failed') return error;
+    this.#unopened = 0;
+    return found;
   }
 
   /** Decides by which transport to go on. @returns true if at once */
@@ -908,6 +967,7 @@ class Core {
     this.link?.fail(lost('replaced by a better transport'));
     this.link = link;
     link.opened = true;
+    this.#unopened = 0;
     link.since = this.env.now() || 1;
     link.decide();
     this.#level = this.transports.indexOf(link.kind);
@@ -1004,8 +1064,9 @@ class Core {
       this.#hiddenTimer = this.env.setTimeout(() => this.#doze(hide), pauseHiddenAfter);
     };
     const wake = () => {
+      this.#delays.reset();
       this.#rouse();
-      if (this.link) this.#pulse(5_000); // it may be dead since the network changed
+      if (this.link) this.#pulse(CHECK); // it may be dead since the network changed
     };
     this.stir = () => {
       if (!this.#asleep) return;
@@ -1057,7 +1118,7 @@ class Core {
         error.silent = true;
         return link.fail(error);
       }
-      const pause = (link.implicit ? 4 : 1) * this.#heartbeat - quiet;
+      const pause = link.pongs > 1 ? (link.implicit ? 4 : 1) * this.#heartbeat - quiet : 0;
       this.#pulseTimer = env.setTimeout(() => this.#pulse(), Math.max(pause, 1000));
     }, quiet);
   }
@@ -1066,7 +1127,11 @@ class Core {
     this.#pings = Math.max(this.#pings - 1, 0);
     if (this.#pings) return; // it answers an older ping
     const rtt = this.env.now() - this.#pinged;
-    this.latency = this.latency === undefined ? rtt : this.latency + (rtt - this.latency) / 8;
+    // The first answer of a link comes while the page is busy with its beginning. It counts if there is nothing better, and
+    // until the second one; from there on the estimate is smoothed as in RFC 6298.
+    const n = ++this.link.pongs;
+    if (n === 2 || this.latency === undefined) this.latency = rtt;
+    else if (n > 2) this.latency += (rtt - this.latency) / 8;
     // The shortest way tells the time best; it grows old.
     this.#bestRtt = Math.min(this.#bestRtt * 1.1, Number.MAX_VALUE);
     if (m.at && rtt <= this.#bestRtt) {
@@ -1098,9 +1163,22 @@ class Core {
 
   #enqueue(k) {
     k.sent = true;
-    k.timer = this.env.setTimeout(() => this.#end(k, null, new ImError('timeout', 'no answer in time')), this.options.answerTimeout);
+    const { link } = this;
+    const { heard } = link;
+    k.timer = this.env.setTimeout(() => this.#late(k, link, heard), this.options.answerTimeout);
     if (!this.#out.length) queueMicrotask(() => this.#flush());
     this.#out.push(k);
+  }
+
+  /**
+   * Has had no answer in time. If the link was silent as well it may be dead, which is found out first: what is kept then
+   * goes out again over the next one, in its order. POSTs look after that themselves.
+   */
+  #late(k, link, heard) {
+    if (!k.keep || link.heard !== heard) return this.#end(k, null, new ImError('timeout', 'no answer in time'));
+    if (!link.implicit && link.doubted !== heard) this.#pulse(CHECK);
+    link.doubted = heard;
+    k.timer = this.env.setTimeout(() => this.#late(k, link, NaN), link.implicit ? 500 : CHECK + 500);
   }
 
   #flush() {
@@ -1239,7 +1317,7 @@ class Core {
     if (r.joining !== k) return;
     r.joining = null;
     if (!error) {
-      r.retry.attempt = 0;
+      r.retry.reset();
       r.outcome();
     } else if (r.entered) {
       this.#putOut(r, error);

@@ -73,6 +73,7 @@ func Accept(w http.ResponseWriter, r *http.Request, rooms []string, o *Options) 
 func setHeader(h http.Header) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no") // nginx passes on what comes when it comes
 }
 

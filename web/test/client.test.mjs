@@ -351,7 +351,8 @@ test('latency and the clock of the server', async () => {
   const t = start();
   await settle();
   let way = 40;
-  t.server.peer.onping = () => t.clock.setTimeout(() => t.server.peer.say({ op: 'pong', at: t.clock.time - way / 2 + 5_000_000 }), way);
+  const answer = () => t.clock.setTimeout(() => t.server.peer.say({ op: 'pong', at: t.clock.time - way / 2 + 5_000_000 }), way);
+  t.server.peer.onping = answer;
   assert.equal(t.client.latency, undefined);
   t.server.peer.say(WELCOME);
   await t.clock.advance(100);
@@ -359,7 +360,33 @@ test('latency and the clock of the server', async () => {
   assert.equal(t.client.now(), t.clock.time + 5_000_000);
   way = 120;
   await t.clock.advance(25_200);
-  assert.equal(t.client.latency, 50);
+  assert.equal(t.client.latency, 120);
+  way = 40;
+  await t.clock.advance(25_200);
+  assert.equal(t.client.latency, 110);
+  way = 4000;
+  t.server.open = (peer) => Object.assign(peer, { onping: () => t.clock.setTimeout(() => peer.say({ op: 'pong', at: 1 }), way) }).open();
+  t.server.peer.close();
+  await t.clock.until(() => t.server.peers.length === 2);
+  t.server.peer.say(WELCOME);
+  await t.clock.advance(5_000);
+  assert.equal(t.client.latency, 110, 'the first answer on a new connection is left out');
+});
+
+test('the first latency, taken while the page loads, counts for eleven seconds only', async () => {
+  const t = start();
+  await settle();
+  let way = 900;
+  t.server.peer.onping = () => t.clock.setTimeout(() => t.server.peer.say({ op: 'pong', at: 1 }), way);
+  t.server.peer.say(WELCOME);
+  await t.clock.advance(1_000);
+  assert.equal(t.client.latency, 900);
+  way = 40;
+  await t.clock.advance(10_100);
+  assert.equal(t.client.latency, 40);
+  const { pings } = t.server.peer;
+  await t.clock.advance(24_000);
+  assert.equal(t.server.peer.pings, pings, 'from there on one ping a heartbeat');
 });
 
 test('a server without a sign of life is left, but not after a sleep of the machine', async () => {

@@ -1,35 +1,11 @@
-// The parts that need no connection: backoff, the parser of event streams, errors, arguments.
+// The parts that need no connection: the parser of event streams, errors, arguments.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ImError, connect, internals } from '../im.js';
-import { seeded, start } from './fakes.mjs';
+import { start } from './fakes.mjs';
 
-const { Backoff, eventStream } = internals;
-
-test('delays are uniform between zero and a ceiling that doubles', () => {
-  const b = new Backoff(500, 30_000, () => 1);
-  assert.deepEqual(Array.from({ length: 8 }, () => b.next()), [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
-  const zero = new Backoff(500, 30_000, () => 0);
-  assert.equal(zero.next(), 0);
-  const spread = Array.from({ length: 10_000 }, () => new Backoff(1000, 1000, seeded(Math.random() * 2 ** 32)).next());
-  const buckets = spread.reduce((n, d) => (n[Math.floor(d / 100)]++, n), new Array(10).fill(0));
-  assert.ok(buckets.every((n) => n > 800 && n < 1200), `buckets of 100 ms: ${buckets}`);
-});
-
-test('the jitter comes on top of the advice of the server', () => {
-  assert.equal(new Backoff(500, 30_000, () => 0.5).next(4200), 4450);
-});
-
-test('attempts are forgotten only after what lasted', () => {
-  const b = new Backoff(500, 30_000, () => 1);
-  b.next();
-  b.next(); // the ceiling is 2000
-  b.reset(1999);
-  assert.equal(b.next(), 2000);
-  b.reset(4000);
-  assert.equal(b.next(), 500);
-});
+const { eventStream } = internals;
 
 const STREAM = [
   ': a comment', '', 'data: one', '', 'id: e1.7,e2.9', 'event: x', 'data:two', 'data:  2', 'data', '', 'id', 'data: :colon: é😀', 'retry: 5', '',

@@ -1,5 +1,3 @@
-//go:build unix
-
 package im_test
 
 import (
@@ -8,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -46,7 +43,7 @@ func TestOfferedOverSockets(t *testing.T) {
 		}
 		frames[i] = ws.AppendMaskedFrame(nil, ws.OpText, true, false, [4]byte{1, 2, 3, 4}, append(message, ']'))
 	}
-	before, memory, begin := hub.Stats(), heap(), processorTime(t)
+	before, memory, begin := hub.Stats(), heap(), processorTime()
 	ctx, stop := context.WithTimeout(t.Context(), length)
 	defer stop()
 	var readers, writers sync.WaitGroup
@@ -62,7 +59,7 @@ func TestOfferedOverSockets(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	after, spent, grown := hub.Stats(), processorTime(t)-begin, heap()-memory
+	after, spent, grown := hub.Stats(), processorTime()-begin, heap()-memory
 	for _, c := range conns {
 		_ = c.Close()
 	}
@@ -72,21 +69,12 @@ func TestOfferedOverSockets(t *testing.T) {
 	offered := after.Offered - before.Offered
 	rate := 2 * float64(offered) / spent.Seconds()
 	t.Logf("%v for each danmaku, %.0f a second on two cores; %d shown, %d merged, %d shed; heap grew by %d KiB", spent/time.Duration(offered), rate, after.Shown-before.Shown, after.Merged-before.Merged, after.Shed-before.Shed, grown>>10)
-	if rate < want && !raceEnabled {
+	if rate < want && !raceDetector {
 		t.Errorf("%.0f danmaku a second were taken, want %d", rate, want)
 	}
 	if grown > 16<<20 {
 		t.Errorf("the heap grew by %d KiB", grown>>10)
 	}
-}
-
-// processorTime is what this process has used so far.
-func processorTime(t *testing.T) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestCalmLatency measures what flow control adds to a danmaku in a calm room: the
@@ -114,7 +102,7 @@ func TestCalmLatency(t *testing.T) {
 		best = min(best, with-without)
 		t.Logf("p99 with flow control %v, without %v", with, without)
 	}
-	if best > 50*time.Microsecond && !raceEnabled {
+	if best > 50*time.Microsecond && !raceDetector {
 		t.Errorf("flow control adds %v at p99, want at most 50 µs", best)
 	}
 }
