@@ -13,10 +13,11 @@ const (
 	SignalAccepted                            // an event that it sent was stored
 	SignalRefused                             // a request of it was refused; Err says why
 	SignalReset                               // it was too slow, and entered the room again
+	SignalBrownout                            // the hub leaves out more, or less, than before; Level says how much
 )
 
 func (t SignalType) String() string {
-	names := [...]string{"none", "session opened", "session closed", "joined", "left", "accepted", "refused", "reset"}
+	names := [...]string{"none", "session opened", "session closed", "joined", "left", "accepted", "refused", "reset", "brownout"}
 	if int(t) < len(names) {
 		return names[t]
 	}
@@ -28,9 +29,10 @@ type Signal struct {
 	Type    SignalType
 	Session *Session
 	Room    string
-	Op      string // of SignalRefused
-	Kind    Kind   // of accepted and refused sends
-	Event   *Event // of SignalAccepted
+	Op      string        // of SignalRefused
+	Kind    Kind          // of accepted and refused sends
+	Event   *Event        // of SignalAccepted
+	Level   BrownoutLevel // of SignalBrownout
 	Err     error
 }
 

@@ -120,6 +120,9 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	if wait, ok := h.limits.take(u.ID, spec.Kind, int(n), time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, RetryAfter: wait}
 	}
+	if err := h.slow(req.Room, spec.Class); err != nil {
+		return err
+	}
 	receipt, err := h.submit(ctx, s.draft(req, u, spec.Kind), final)
 	if err != nil {
 		return err

@@ -80,6 +80,7 @@ type Message struct {
 	State     map[string]Cell `json:"state,omitempty"`
 	Online    int             `json:"online,omitempty"`
 	Count     int             `json:"count,omitempty"`
+	Joined    *Arrivals       `json:"joined,omitempty"`
 	Events    []Event         `json:"events,omitempty"`
 	More      bool            `json:"more,omitempty"`
 	Status    string          `json:"status,omitempty"`
@@ -116,6 +117,12 @@ type Event struct {
 	Body json.RawMessage `json:"body,omitempty"`
 	// Merged marks an event of a merged kind: its body says what the total is now.
 	Merged bool `json:"merged,omitempty"`
+}
+
+// Arrivals are the users who came into a room: all of them, and the names of a few.
+type Arrivals struct {
+	Names []string `json:"names"`
+	N     int      `json:"n"`
 }
 
 // Cell is the value of one key of a room's state. Version is the seq of the
