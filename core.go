@@ -25,6 +25,7 @@ type core struct {
 	modes   atomic.Pointer[Modes] // as the fold has them; nil: none
 	claims  claims
 	held    heldQueue
+	slowed  slowed
 
 	mu      sync.Mutex // guards the fields below; neither the log nor code of the host is called under it
 	gone    bool       // unloaded: whoever finds it asks the hub for a new one
@@ -52,6 +53,7 @@ type core struct {
 	onlineAt time.Time            // when
 	merging  map[Kind]*merge
 	expiry   *time.Timer // ends the modes
+	arrivals arrivals    // whom sessions have not been told of
 }
 
 // member is one session in one room.
@@ -75,9 +77,6 @@ type departure struct {
 	cursor *fanout.Cursor
 	why    *Error
 }
-
-// onlineEvery is the least time between two announcements of the online count.
-const onlineEvery = time.Second
 
 // passedLocked reports whether the room has received pos, or never will.
 func (c *core) passedLocked(pos Position) bool {
@@ -212,20 +211,6 @@ func (c *core) Flush(now time.Time, dst []*fanout.Cursor) []*fanout.Cursor {
 	return dst
 }
 
-// announceLocked renews the online count that sessions are told. If it is too
-// early for that it returns how long to wait.
-func (c *core) announceLocked(now time.Time) (again time.Duration) {
-	if c.online == len(c.members) {
-		return 0
-	}
-	if next := c.onlineAt.Add(onlineEvery); next.After(now) {
-		return next.Sub(now)
-	}
-	c.online, c.onlineAt = len(c.members), now
-	c.latest.Store(fanout.NewShared(wire.AppendOnline(nil, c.id, c.online)))
-	return 0
-}
-
 // Since is fanout.Source.
 func (c *core) Since(next uint64, dst []*fanout.Batch) ([]*fanout.Batch, bool) {
 	c.mu.Lock()
@@ -272,6 +257,7 @@ func (c *core) removeLocked(m *member) *fanout.Cursor {
 	m.slot = -1
 	delete(c.staff, m)
 	c.used = time.Now()
+	c.arrivals.leave(m.session.User().ID, c.used)
 	return cursor
 }
 

@@ -391,7 +391,7 @@ func TestF13ObserverExitsWhileARoomCloses(t *testing.T) {
 func TestF20EverythingAtOnce(t *testing.T) {
 	for round := range 6 {
 		l, _ := im.NewMemoryLog(&im.MemoryLogOptions{KeepEvents: 50})
-		hub, _ := im.New(imtest.BearerUser, &im.Options{Log: l, Bounds: im.Bounds{RingBatches: 2}, Observe: func(im.Signal) {},
+		hub, _ := im.New(imtest.BearerUser, &im.Options{Log: l, Pressure: calm, Bounds: im.Bounds{RingBatches: 2}, Observe: func(im.Signal) {},
 			Admit: func(context.Context, *im.Session, string) error { return nil }})
 		ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
 		var wg sync.WaitGroup

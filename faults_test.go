@@ -326,7 +326,7 @@ func TestF14ShutdownUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, err := im.New(imtest.BearerUser, &im.Options{Log: log, Limits: unlimited})
+	hub, err := im.New(imtest.BearerUser, &im.Options{Log: log, Limits: unlimited, Pressure: calm})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,10 +129,14 @@ func (r *Room) Flow() FlowStats {
 
 // budget is what viewers of the room are shown in a second, -1 for any number.
 func (c *core) budget() int {
+	budget := c.hub.opts.Flow.Budget
 	if m := c.inForce(); m != nil && m.Budget > 0 {
-		return m.Budget
+		budget = m.Budget
 	}
-	return c.hub.opts.Flow.Budget
+	if budget < 0 {
+		return budget
+	}
+	return max(1, int(float64(budget)*c.hub.budgetShare()))
 }
 
 // selection returns the room's selection with the budget of now.

@@ -49,9 +49,10 @@ type Hub struct {
 	sessions registry[*Session] // by session id
 	users    registry[*devices] // by user id
 
-	stats   counters
-	sent    fanout.Counters
-	resyncs pool
+	stats    counters
+	pressure pressure
+	sent     fanout.Counters
+	resyncs  pool
 
 	opsMu sync.RWMutex // guards ops
 	ops   map[string]OpFunc
@@ -100,6 +101,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 	})
 	h.background(h.sweepLoop)
 	h.background(h.maintainLoop)
+	h.background(h.brownoutLoop)
 	return h
 }
 
@@ -176,7 +178,7 @@ func (h *Hub) direct(kind Kind, body any) ([]byte, error) {
 
 // Attach serves a connection that did not come over HTTP: of a transport of the
 // host's own, of a bot, of a test. The hub owns conn from then on, also if it
-// returns an error.
+// returns an error. A hub at [BrownoutRefusing] refuses these as well.
 func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
 	err := h.admitUser(&u)
 	if err == nil {

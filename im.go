@@ -69,6 +69,18 @@ type Options struct {
 	// Observe is told what happens, before it goes on. It must not block.
 	Observe func(Signal)
 
+	// Joins says what rooms tell of those who come in. The zero value tells it.
+	Joins JoinPolicy
+	// Pressure says how hard the process, or the machine, is pressed: 1 is its
+	// limit. The hub asks twice a second and leaves out more for every second time in a
+	// row that it is 1 or more, at once at 2 or more, and less again for every 5 s that it
+	// stays below 0.7; see [BrownoutLevel]. One that always returns 0 switches that off.
+	// One that panics or hangs is not asked again.
+	//
+	// Nil means that the hub measures its process: the memory in use against GOMEMLIMIT,
+	// if that is set, what garbage collection takes near it, and how long goroutines wait for a processor.
+	Pressure func() float64
+
 	// Origins are the origins of foreign pages that may connect, such as
 	// "https://www.example.com". Pages of the same host always may. Clients that
 	// send no Origin, which are not browsers, are not affected.
@@ -159,6 +171,10 @@ func (o *Options) complete() error {
 	}
 	if o.Text == nil {
 		o.Text = textOf
+	}
+	o.Joins.Except = slices.Clone(o.Joins.Except)
+	if o.Joins.MaxOnline < 0 {
+		return fmt.Errorf("im: Options.Joins.MaxOnline is %d: want a number of sessions, or 0 for any", o.Joins.MaxOnline)
 	}
 	o.Secret = slices.Clone(o.Secret)
 	for i, m := range o.Intercept {

@@ -162,6 +162,9 @@ func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, sin
 			m.session.outlet.Leave(cursor, encode(&wire.Message{Op: wire.OpLeft, Room: c.id, Code: string(CodeKicked)}))
 		}
 	}
+	if old == nil && !entry.Recovered && (since.IsZero() || since.Epoch == pos.Epoch) { // else the viewer is back
+		c.arrive(m)
+	}
 	c.ticket.Wake() // what came meanwhile, and the online count
 	return nil, nil
 }

@@ -33,6 +33,9 @@ func (h *Hub) connect() error {
 	if h.leaving {
 		return &Error{Code: CodeShutdown, RetryAfter: h.returnTime(), cause: ErrClosed}
 	}
+	if err := h.admitConnection(); err != nil {
+		return err
+	}
 	if h.connected >= h.opts.Bounds.Sessions {
 		return &Error{Code: CodeOverloaded, RetryAfter: h.returnTime()}
 	}

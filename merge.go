@@ -5,14 +5,9 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 )
-
-// mergeEvery is how often a room appends what was added to a merged kind: one
-// event per room, node and tick.
-const mergeEvery = 500 * time.Millisecond
 
 // merge is what was added to one kind since the last event.
 type merge struct {
@@ -36,7 +31,7 @@ func (c *core) merge(kind Kind, n uint64) error {
 	if m == nil {
 		m = &merge{}
 		c.merging[kind] = m
-		c.hub.after(mergeEvery, func() { c.mergeNow(kind) })
+		c.hub.after(c.hub.mergeEvery(), func() { c.mergeNow(kind) })
 	}
 	m.n = min(m.n+n, MaxSeq) // both are at most that, so the sum does not wrap
 	return nil
@@ -52,7 +47,7 @@ func (c *core) mergeNow(kind Kind) {
 		return nil
 	})
 	if more {
-		c.hub.after(mergeEvery, func() { c.mergeNow(kind) })
+		c.hub.after(c.hub.mergeEvery(), func() { c.mergeNow(kind) })
 	}
 }
 

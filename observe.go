@@ -14,10 +14,11 @@ const (
 	SignalRefused                             // a request of it was refused; Err says why
 	SignalReset                               // it was too slow, and entered the room again
 	SignalTally                               // a room was over its budget: Event is what it was told, a [Tally]
+	SignalBrownout                            // the hub leaves out more, or less, than before; Level says how much
 )
 
 func (t SignalType) String() string {
-	names := [...]string{"none", "session opened", "session closed", "joined", "left", "accepted", "refused", "reset", "tally"}
+	names := [...]string{"none", "session opened", "session closed", "joined", "left", "accepted", "refused", "reset", "tally", "brownout"}
 	if int(t) < len(names) {
 		return names[t]
 	}
@@ -29,9 +30,10 @@ type Signal struct {
 	Type    SignalType
 	Session *Session
 	Room    string
-	Op      string // of SignalRefused
-	Kind    Kind   // of accepted and refused sends
-	Event   *Event // of SignalAccepted and SignalTally
+	Op      string        // of SignalRefused
+	Kind    Kind          // of accepted and refused sends
+	Event   *Event        // of SignalAccepted and SignalTally
+	Level   BrownoutLevel // of SignalBrownout
 	Err     error
 }
 

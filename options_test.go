@@ -24,6 +24,7 @@ func TestNewNamesTheFieldAndItsBound(t *testing.T) {
 		{im.Options{Bounds: im.Bounds{Body: -1}}, "Options.Bounds.Body|-1|16 to"},
 		{im.Options{Bounds: im.Bounds{Body: 8 << 10, Message: 4 << 10}}, "Options.Bounds.Body|Bounds.Message"},
 		{im.Options{Bounds: im.Bounds{RingBatches: 1}}, "Options.Bounds.RingBatches|2 to"},
+		{im.Options{Joins: im.JoinPolicy{MaxOnline: -1}}, "Options.Joins.MaxOnline|-1|0 for any"},
 		{im.Options{Secret: []byte("short")}, "Options.Secret|5 bytes|16"},
 		{im.Options{Origins: []string{"https://ok.example", "example.com"}}, "Options.Origins[1]|scheme://host"},
 		{im.Options{Origins: []string{"https://ok.example/"}}, "Options.Origins[0]"},

@@ -145,6 +145,9 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	if wait, ok := h.limits.take(u.ID, spec.Kind, int(n), time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, RetryAfter: wait}
 	}
+	if err := h.slow(req.Room, spec.Class); err != nil {
+		return err
+	}
 	if spec.Class == Volatile && len(h.opts.Intercept) == 0 && s.unrestricted(req.Room, &u) {
 		return s.sendVolatile(ctx, req, &u, spec.Kind)
 	}

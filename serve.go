@@ -95,6 +95,10 @@ func routeOf(u *url.URL) (room string, _ *route) {
 
 func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Connection", "close") // of whatever is refused; an upgrade writes its own header
+	if err := h.admitConnection(); err != nil {
+		writeError(w, err)
+		return
+	}
 	u, err := h.let(r)
 	if err != nil {
 		writeError(w, err)

@@ -1,6 +1,9 @@
 package im
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Stats is what a hub has done since it was made, and what it holds now.
 type Stats struct {
@@ -24,6 +27,9 @@ type Stats struct {
 	Resets    uint64 // times that a slow client had to enter its room again
 
 	HangingHooks int // calls of hooks and operations that have not returned in their time
+
+	Pressure float64       // how hard the hub is pressed; 1 is the limit. See Options.Pressure
+	Brownout BrownoutLevel // what it leaves out because of that
 }
 
 // counters are what Stats sums up beyond what the delivery engine counts.
@@ -54,5 +60,7 @@ func (h *Hub) Stats() Stats {
 		Missed:       h.sent.Missed.Load(),
 		Resets:       h.stats.resets.Load(),
 		HangingHooks: int(h.guard.hanging.Load()),
+		Pressure:     math.Float64frombits(h.pressure.last.Load()),
+		Brownout:     h.brownout(),
 	}
 }

@@ -16,6 +16,10 @@ import (
 // serveStream answers "GET /sse": a stream of events that is in the rooms which
 // the request names.
 func (h *Hub) serveStream(w http.ResponseWriter, r *http.Request) {
+	if err := h.admitConnection(); err != nil {
+		writeError(w, err)
+		return
+	}
 	u, rooms, err := h.letReader(r, r.Header.Get("Last-Event-ID"))
 	if err != nil {
 		writeError(w, err)
@@ -60,6 +64,10 @@ const (
 // the session has told, because an answer was lost or another server gave them,
 // joins with them.
 func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
+	if err := h.admitConnection(); err != nil && r.URL.Query().Get("sid") == "" {
+		writeError(w, err)
+		return
+	}
 	u, rooms, err := h.letReader(r, "")
 	if err != nil {
 		writeError(w, err)

@@ -104,7 +104,7 @@ func (c *Client) fold(r *Room, m *wire.Message) {
 	switch m.Op {
 	case wire.OpOnline:
 		v.online = m.Count
-		r.push(item{Online{m.Count}, v.pos})
+		r.push(item{Online{m.Count, (*Joins)(m.Joined)}, v.pos})
 		return
 	case wire.OpFate:
 		f := Fate{CID: m.CID, Status: Status(m.Status), Event: m.Event}

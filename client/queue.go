@@ -20,9 +20,11 @@ func (q *queue) len() int { return len(q.items) - q.head }
 // push appends items. An Online replaces the one before it.
 func (q *queue) push(items ...item) {
 	for _, it := range items {
-		if _, ok := it.update.(Online); ok && q.len() > 0 {
-			if last := &q.items[len(q.items)-1]; isOnline(last.update) {
-				last.update = it.update
+		if o, ok := it.update.(Online); ok && q.len() > 0 {
+			last := &q.items[len(q.items)-1]
+			if before, ok := last.update.(Online); ok {
+				o.Joined = before.Joined.and(o.Joined)
+				last.update = o
 				continue
 			}
 		}
@@ -73,9 +75,4 @@ func (q *queue) wake() {
 		close(q.news)
 		q.news = nil
 	}
-}
-
-func isOnline(u Update) bool {
-	_, ok := u.(Online)
-	return ok
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -48,7 +49,7 @@ func TestJoinEventsGapResetLeft(t *testing.T) {
 			{"seq":101,"id":"c","kind":"state","at":1764000000000,"from":{"id":"u2","name":"Bob"},"body":{"key":"slide","value":4}},
 			{"id":"local","kind":"danmaku","at":1,"body":{}},
 			{"seq":105,"id":"d","kind":"state","at":1,"body":{"key":"pin","value":"x"}}]},
-			{"op":"gap","room":"42","missed":37,"to":160},{"op":"online","room":"42","count":513},{"op":"online","room":"42","count":514},
+			{"op":"gap","room":"42","missed":37,"to":160},{"op":"online","room":"42","count":513,"joined":{"names":["Ann","Bo"],"n":2}},{"op":"online","room":"42","count":514,"joined":{"names":["Cy","Di","Ed"],"n":7}},
 			{"op":"fate","room":"42","cid":"c-1","status":"refused","code":"forbidden","reason":"no"},{"op":"later","room":"42"}]`)
 		e := next[Event](t, r)
 		if e.Replayed || e.From.Name != "Bob" || e.At.UnixMilli() != 1764000000000 || e.Pos.Epoch != "e1" {
@@ -67,7 +68,7 @@ func TestJoinEventsGapResetLeft(t *testing.T) {
 		if g := next[Gap](t, r); g.Missed != 37 || r.Position().Seq != 160 {
 			t.Errorf("%+v, position %v", g, r.Position())
 		}
-		if o := next[Online](t, r); o.Count != 514 || r.Online() != 514 {
+		if o := next[Online](t, r); o.Count != 514 || r.Online() != 514 || o.Joined == nil || o.Joined.N != 9 || !slices.Equal(o.Joined.Names, []string{"Ann", "Bo", "Cy"}) {
 			t.Errorf("%+v; want the last count", o)
 		}
 		if f := next[Fate](t, r); f.CID != "c-1" || f.Status != StatusRefused || !isCode(f.Err, im.CodeForbidden) {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/liveim/im"
 )
@@ -68,9 +69,32 @@ type Fate struct {
 }
 
 // Online is how many are in the room, at most once a second. An application
-// that lags gets only the last one.
+// that lags gets only the last one, with all who came in since the one before.
 type Online struct {
 	Count int
+	// Joined says who came in since the last time, nil if nobody did or the room does not
+	// tell. Those who came while this client was away or slow are not told of.
+	Joined *Joins
+}
+
+// Joins are users who came into a room: "A, B and 37 others came in".
+type Joins struct {
+	// Names are those of the first, up to three.
+	Names []string
+	// N is how many came, those of Names included.
+	N int
+}
+
+// and adds those who came later; either may be nil.
+func (j *Joins) and(later *Joins) *Joins {
+	switch {
+	case j == nil:
+		return later
+	case later == nil:
+		return j
+	}
+	names := append(slices.Clip(j.Names), later.Names...)
+	return &Joins{names[:min(len(names), 3)], j.N + later.N}
 }
 
 // Left says that the server has put this client out of the room. It is the last

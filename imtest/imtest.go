@@ -45,10 +45,18 @@ type TB interface {
 
 // NewHub returns a hub that is closed when the test ends. opts may be nil. Its
 // Authenticator takes the token as the user's id, so that viewers over HTTP can say
-// "Authorization: Bearer ann"; viewers of [Hub.Join] need none.
+// "Authorization: Bearer ann"; viewers of [Hub.Join] need none. It leaves nothing out
+// however busy the machine is, unless opts has a Pressure.
 func NewHub(t TB, opts *im.Options) *Hub {
 	t.Helper()
-	hub, err := im.New(BearerUser, opts)
+	var o im.Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Pressure == nil {
+		o.Pressure = func() float64 { return 0 }
+	}
+	hub, err := im.New(BearerUser, &o)
 	if err != nil {
 		t.Fatalf("imtest: %v", err)
 	}
@@ -126,13 +134,20 @@ type Update struct {
 	Missed int
 	// Entry is set for "reset".
 	Entry *Entry
-	// Count is the count of "online".
-	Count int
+	// Count is the count of "online"; Joined says who came in, nil if nobody did.
+	Count  int
+	Joined *Joins
 	// Status, CID and Code tell of "fate", "held", "left" and "bye".
 	Status im.Status
 	CID    string
 	Code   im.Code
 	Reason string
+}
+
+// Joins are users who came into a room: the names of the first, and how many they are.
+type Joins struct {
+	Names []string
+	N     int
 }
 
 // Entry is what a viewer finds in a room that it enters.

@@ -271,6 +271,10 @@ func (v *Viewer) updates(m *wire.Message) []Update {
 			list[i] = Update{Op: "event", Room: m.Room, Event: eventOf(v.positions[m.Room].Epoch, &m.Events[i])}
 		}
 		return list
+	case wire.OpOnline:
+		if m.Joined != nil {
+			u.Joined = (*Joins)(m.Joined)
+		}
 	case wire.OpReset:
 		u.Entry = entryOf(m)
 	case wire.OpHeld:

@@ -53,6 +53,12 @@ export interface Entry {
   online: number;
 }
 
+/** Who came into a room since it was told last: "A, B and 37 others came in". `names` are the first three at most; `n` counts them in. */
+export interface Joins {
+  names: string[];
+  n: number;
+}
+
 /** What a room tells. Handlers get one argument. */
 export interface RoomEvents<Body = any> {
   event: RoomEvent<Body>;
@@ -63,7 +69,7 @@ export interface RoomEvents<Body = any> {
   /** So many volatile events were left out here. */
   gap: { missed: number };
   /** How many are in the room, at most once a second. */
-  online: { count: number };
+  online: { count: number; joined?: Joins };
   /** What became of something that was `held` for a moderator. */
   fate: { cid: string; status: Status | 'refused'; event?: string; error?: ImError };
   /** For staff: a message waits for a moderator, for so many milliseconds; see `decide`. With a `status` it waits no more. It may come twice. */

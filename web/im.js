@@ -1492,7 +1492,7 @@ class Core {
   #fold(r, m) {
     if (m.op === 'online') {
       r.online = m.count;
-      return r.show('online', { count: m.count });
+      return r.show('online', m.joined ? { count: m.count, joined: m.joined } : { count: m.count });
     }
     if (m.op === 'fate') {
       const error = m.code || m.status === 'refused' ? refusal(m, 'forbidden') : undefined;

@@ -187,7 +187,7 @@ func (r *room) Since(next uint64, dst []*Batch) ([]*Batch, bool) {
 
 func (r *room) Latest() *Shared { return r.news.Load() }
 
-func (r *room) online(n int) { r.news.Store(NewShared(wire.AppendOnline(nil, r.feed.room, n))) }
+func (r *room) online(n int) { r.news.Store(NewShared(wire.AppendOnline(nil, r.feed.room, n, nil))) }
 
 // push seals one batch: a letter an event, c, n or v for its lane.
 func (r *room) push(now time.Time, lanes string) { r.pushTo(now, lanes, 0) }

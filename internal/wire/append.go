@@ -61,11 +61,23 @@ func AppendGap(dst []byte, room string, prev uint64, missed int, to uint64) []by
 	return append(strconv.AppendUint(dst, to, 10), '}')
 }
 
-// AppendOnline appends an "online" message.
-func AppendOnline(dst []byte, room string, count int) []byte {
+// AppendOnline appends an "online" message; joined may be nil.
+func AppendOnline(dst []byte, room string, count int, joined *Arrivals) []byte {
 	dst = appendHead(dst, OpOnline, 0, room)
 	dst = append(dst, `,"count":`...)
-	return append(strconv.AppendInt(dst, int64(count), 10), '}')
+	dst = strconv.AppendInt(dst, int64(count), 10)
+	if joined != nil {
+		dst = append(dst, `,"joined":{"names":[`...)
+		for i, name := range joined.Names {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = AppendString(dst, name)
+		}
+		dst = append(dst, `],"n":`...)
+		dst = append(strconv.AppendInt(dst, int64(joined.N), 10), '}')
+	}
+	return append(dst, '}')
 }
 
 // AppendAck appends an "ack" message; event and body may be empty.

@@ -84,6 +84,7 @@ type Message struct {
 	State     map[string]Cell `json:"state,omitempty"`
 	Online    int             `json:"online,omitempty"`
 	Count     int             `json:"count,omitempty"`
+	Joined    *Arrivals       `json:"joined,omitempty"`
 	Events    []Event         `json:"events,omitempty"`
 	Held      *Event          `json:"held,omitempty"`
 	Until     int64           `json:"until_ms,omitempty"`
@@ -124,6 +125,12 @@ type Event struct {
 	N int `json:"n,omitempty"`
 	// Merged marks an event of a merged kind: its body says what the total is now.
 	Merged bool `json:"merged,omitempty"`
+}
+
+// Arrivals are the users who came into a room: all of them, and the names of a few.
+type Arrivals struct {
+	Names []string `json:"names"`
+	N     int      `json:"n"`
 }
 
 // Cell is the value of one key of a room's state. Version is the seq of the

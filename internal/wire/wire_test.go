@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -89,7 +90,10 @@ func TestAppendedMessagesDecode(t *testing.T) {
 			return m.Prev == 5 && m.To == 8 && len(m.Events) == 2 && m.Events[0].From.Name == "n" && string(m.Events[0].Body) == `{"text":"hi"}` && m.Events[1].From == nil
 		}},
 		{"gap", AppendGap(nil, room, 7, 3, 9), func(m *Message) bool { return m.Missed == 3 && m.Prev == 7 && m.To == 9 }},
-		{"online", AppendOnline(nil, room, 3), func(m *Message) bool { return m.Count == 3 }},
+		{"online", AppendOnline(nil, room, 3, nil), func(m *Message) bool { return m.Count == 3 && m.Joined == nil }},
+		{"online", AppendOnline(nil, room, 3, &Arrivals{Names: []string{"Ann", "\"\\<\u2028\xff"}, N: 9}), func(m *Message) bool {
+			return m.Joined.N == 9 && slices.Equal(m.Joined.Names, []string{"Ann", "\"\\<\u2028\ufffd"})
+		}},
 		{"joined", AppendEntry(nil, &Entry{OpJoined, 4, room, Position{"e", 8}, true, 2, json.RawMessage(`{"k":{"value":1,"version":3}}`), 6, raw}), func(m *Message) bool {
 			return m.ID == 4 && m.Epoch == "e" && m.Seq == 8 && m.Recovered && m.Missed == 2 && m.State["k"].Version == 3 && m.Online == 6 && len(m.Events) == 2
 		}},

@@ -85,12 +85,13 @@ test('handlers end with off and with a signal', async () => {
   const heard = [];
   const off = room.on('online', (e) => heard.push(`a${e.count}`));
   room.on('online', (e) => heard.push(`b${e.count}`), { signal: stop.signal });
-  t.server.peer.say({ op: 'online', room: '42', count: 1 });
+  room.on('online', (e) => e.joined && heard.push(`${e.joined.names} of ${e.joined.n}`));
+  t.server.peer.say({ op: 'online', room: '42', count: 1, joined: { names: ['Ann', 'Bo'], n: 5 } });
   off();
   t.server.peer.say({ op: 'online', room: '42', count: 2 });
   stop.abort();
   t.server.peer.say({ op: 'online', room: '42', count: 3 });
-  assert.deepEqual(heard, ['a1', 'b1', 'b2']);
+  assert.deepEqual(heard, ['a1', 'b1', 'Ann,Bo of 5', 'b2']);
 });
 
 test('requests of one moment travel in one message, at most 64 of them', async () => {
