@@ -84,7 +84,7 @@ func TestOverloadHoldsTheBudget(t *testing.T) {
 			for i, v := range crowd {
 				pipeline(t, v, "42", 0, distinct(fmt.Sprintf("from %d at %d", i, time.Now().UnixMilli()), 1)...)
 			}
-			time.Sleep(100 * time.Millisecond) // virtual
+			<-time.After(100 * time.Millisecond) // virtual
 		}
 		events := shown(viewer)
 		danmaku := ofKind(events, im.Danmaku)

@@ -111,10 +111,10 @@ func (r *run) play(t *testing.T, items []recording.Item) {
 		for _, it := range items {
 			at := time.Duration(float64(it.At+time.Duration(loop)*period) / r.speed)
 			if at >= r.length {
-				time.Sleep(3 * time.Second) // virtual: what waits is decided
+				<-time.After(3 * time.Second) // virtual: what waits is decided
 				return
 			}
-			time.Sleep(time.Until(begin.Add(at))) // virtual
+			<-time.After(time.Until(begin.Add(at))) // virtual
 			mu.Lock()
 			r.messages = append(r.messages, message{user: it.User, text: it.Text, weight: levelled[it.User], at: at, shown: -1})
 			id := len(r.messages)
