@@ -129,7 +129,7 @@ func TestPressureFails(t *testing.T) {
 
 func TestBrownoutMakesTotalsCoarser(t *testing.T) {
 	var g gauge
-	opts := &im.Options{Pressure: g.read, Limits: map[im.Kind]im.Limit{im.Like: im.Unlimited}}
+	opts := &im.Options{Pressure: g.read, Limits: im.Limits{User: map[im.Kind]im.Limit{im.Like: im.Unlimited}}}
 	bubble(t, opts, func(t *testing.T, hub *imtest.Hub) {
 		g.climb(hub.Hub, im.BrownoutCoarse)
 		watcher, fan := hub.Join("42", user("watcher")), hub.Join("42", user("fan"))
@@ -176,7 +176,7 @@ func TestBrownoutMakesTotalsCoarser(t *testing.T) {
 
 func TestBrownoutSlowsNormalKinds(t *testing.T) {
 	var g gauge
-	limits := map[im.Kind]im.Limit{im.Chat: im.Unlimited, im.Danmaku: im.Unlimited, im.Like: im.Unlimited, im.Notice: im.Unlimited, im.State: im.Unlimited}
+	limits := im.Limits{User: map[im.Kind]im.Limit{im.Chat: im.Unlimited, im.Danmaku: im.Unlimited, im.Like: im.Unlimited, im.Notice: im.Unlimited, im.State: im.Unlimited}}
 	opts := &im.Options{Pressure: g.read, Limits: limits, Kinds: []im.KindSpec{{Kind: im.Notice, Class: im.Critical, From: im.Everyone()}}}
 	bubble(t, opts, func(t *testing.T, hub *imtest.Hub) {
 		v, other := hub.Join("42", user("ann", "host")), hub.Join("43", user("ann"))

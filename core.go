@@ -22,6 +22,7 @@ type core struct {
 	openErr error
 	latest  atomic.Pointer[fanout.Shared]
 	flow    flow
+	limits  roomLimits
 	modes   atomic.Pointer[Modes] // as the fold has them; nil: none
 	claims  claims
 	held    heldQueue

@@ -22,7 +22,12 @@ import (
 	"github.com/liveim/im/imtest"
 )
 
-var unlimited = map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited}
+var unlimited = im.Limits{
+	User:       map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited},
+	Room:       map[im.Kind]im.Limit{im.Chat: im.Unlimited},
+	Connection: im.Unlimited,
+	Accept:     im.Unlimited,
+}
 
 // F1: slow consumers. The storm is run twice in the same process, without and
 // with viewers that never read.

@@ -14,7 +14,7 @@ import (
 )
 
 // noLimits lets flow control be tested without the limits of users.
-var noLimits = map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}
+var noLimits = im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}, Connection: im.Unlimited}
 
 // pipeline has a viewer send many danmaku without waiting for the answers.
 func pipeline(t *testing.T, v *imtest.Viewer, room string, from int, texts ...string) {

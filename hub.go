@@ -37,8 +37,7 @@ type Hub struct {
 	sendLimits  fanout.Limits
 	intercepted SendFunc
 	guard       guard
-	limits      *limiter     // of events, by user and kind
-	requests    *limiter     // of all other requests, by user
+	limits      *limiter
 	seed        maphash.Seed // of keys of texts
 	started     time.Time
 	webSocket   websocket.Options
@@ -71,7 +70,6 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		feedLimits: fanout.FeedLimits{Batches: o.Bounds.RingBatches, Bytes: o.Bounds.RingBytes, BatchBytes: 32 << 10},
 		sendLimits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second, Panicked: func(p any) { o.Logger.Error("a connection panicked", "panic", p) }},
 		limits:     newLimiter(o.Limits),
-		requests:   newLimiter(map[Kind]Limit{"": {200, 10 * time.Second}}),
 		seed:       maphash.MakeSeed(),
 		started:    time.Now(),
 		rooms:      newRegistry[*core](),
@@ -182,7 +180,7 @@ func (h *Hub) direct(kind Kind, body any) ([]byte, error) {
 func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
 	err := h.admitUser(&u)
 	if err == nil {
-		err = h.connect()
+		err = h.count()
 	}
 	if err != nil {
 		conn.Abort()
@@ -194,7 +192,7 @@ func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
 // open makes a session of a connection for which connect has succeeded. u is nil if the
 // client still has to say who it is.
 func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
-	s := &Session{hub: h, id: h.sessionID(u), conn: conn, request: r, opened: time.Now()}
+	s := &Session{hub: h, id: h.sessionID(u), conn: conn, request: r, opened: time.Now(), addr: clientAddr(r, h.opts.Proxies)}
 	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, func(c *fanout.Cursor) {
 		h.resyncs.run(func() {
 			err := h.protect("bringing back a slow session", func() error { return h.resync(c) })

@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"slices"
 	"time"
@@ -43,12 +44,12 @@ type Options struct {
 	Log Log
 	// Kinds declares kinds of the host, and who may send the built-in ones.
 	Kinds []KindSpec
-	// Limits bounds how fast one user may send events of a kind from clients.
-	// A kind that is not named has its default: 20 in 30 s for danmaku, 10 in
-	// 10 s for chat and for state.set, 20 in 1 s for likes, 10 in 10 s for others. [Unlimited]
-	// switches a limit off.
-	Limits map[Kind]Limit
-
+	// Limits says how fast clients may be.
+	Limits Limits
+	// Proxies are the networks of reverse proxies in front of the server whose
+	// X-Forwarded-For is believed. Without them the header is ignored, and the
+	// address of a client is that of its connection.
+	Proxies []netip.Prefix
 	// Flow says how much danmaku viewers are shown.
 	Flow Flow
 
@@ -151,10 +152,8 @@ func New(auth Authenticator, opts *Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	for k := range o.Limits {
-		if _, ok := kinds[k]; !ok {
-			return nil, fmt.Errorf("im: Options.Limits names kind %q, which is neither built in nor in Options.Kinds", k)
-		}
+	if err := o.Limits.complete(kinds); err != nil {
+		return nil, err
 	}
 	return newHub(auth, o, kinds), nil
 }
@@ -171,6 +170,10 @@ func (o *Options) complete() error {
 	}
 	if o.Text == nil {
 		o.Text = textOf
+	}
+	var err error
+	if o.Proxies, err = clonePrefixes(o.Proxies); err != nil {
+		return err
 	}
 	o.Joins.Except = slices.Clone(o.Joins.Except)
 	if o.Joins.MaxOnline < 0 {
@@ -201,7 +204,7 @@ func (o *Options) complete() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return cmp.Or(o.completeLimits(), o.Flow.complete(), o.completeDurations(), o.Bounds.complete())
+	return cmp.Or(o.Flow.complete(), o.completeDurations(), o.Bounds.complete())
 }
 
 func (o *Options) completeDurations() error {

@@ -28,6 +28,14 @@ type lifecycle struct {
 
 // connect counts a new connection in.
 func (h *Hub) connect() error {
+	if _, ok := reserve(h.limits.accept); !ok {
+		return &Error{Code: CodeOverloaded, RetryAfter: h.returnTime()}
+	}
+	return h.count()
+}
+
+// count is connect for a connection that the host brings itself.
+func (h *Hub) count() error {
 	h.lifeMu.Lock()
 	defer h.lifeMu.Unlock()
 	if h.leaving {

@@ -49,7 +49,7 @@ func TestMainJobEverybodySeesTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, url := serve(t, imtest.BearerUser, &im.Options{Log: log, Limits: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}, Flow: im.Flow{Budget: -1}}, nil, nil)
+	hub, url := serve(t, imtest.BearerUser, &im.Options{Log: log, Limits: im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}}, Flow: im.Flow{Budget: -1}}, nil, nil)
 	crowd := watch(t, url, "42", sockets)
 	crowd.run()
 	base := "http" + strings.TrimSuffix(strings.TrimPrefix(url, "ws"), "/ws")

@@ -3,6 +3,7 @@ package im_test
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -30,9 +31,13 @@ func TestNewNamesTheFieldAndItsBound(t *testing.T) {
 		{im.Options{Origins: []string{"https://ok.example/"}}, "Options.Origins[0]"},
 		{im.Options{Origins: []string{"*"}}, "Options.Origins[0]"},
 		{im.Options{Intercept: []im.Middleware{nil}}, "Options.Intercept[0]"},
-		{im.Options{Limits: map[im.Kind]im.Limit{im.Chat: {N: 0, Per: time.Second}}}, `Options.Limits["chat"]|N from 1`},
-		{im.Options{Limits: map[im.Kind]im.Limit{im.Chat: {N: 5}}}, `Options.Limits["chat"]|1ms to 24h`},
-		{im.Options{Limits: map[im.Kind]im.Limit{"nothing": {N: 5, Per: time.Second}}}, `"nothing"|Options.Kinds`},
+		{im.Options{Limits: im.Limits{User: map[im.Kind]im.Limit{im.Chat: {N: 0, Per: time.Second}}}}, `Options.Limits.User["chat"]|N from 1`},
+		{im.Options{Limits: im.Limits{User: map[im.Kind]im.Limit{im.Chat: {N: 5}}}}, `Options.Limits.User["chat"]|1ms to 24h`},
+		{im.Options{Limits: im.Limits{User: map[im.Kind]im.Limit{"nothing": {N: 5, Per: time.Second}}}}, `"nothing"|Options.Kinds`},
+		{im.Options{Limits: im.Limits{Role: map[string]map[im.Kind]im.Limit{"vip": {im.Chat: {N: -2}}}}}, `Options.Limits.Role["vip"]["chat"]|N from 1`},
+		{im.Options{Limits: im.Limits{Accept: im.Limit{N: 1}}}, `Options.Limits.Accept|Per from`},
+		{im.Options{Limits: im.Limits{Entries: 5}}, `Options.Limits.Entries|1,000`},
+		{im.Options{Proxies: []netip.Prefix{{}}}, `Options.Proxies[0]|netip.ParsePrefix`},
 		{im.Options{Kinds: []im.KindSpec{{Kind: "Poll", Class: im.Normal}}}, "Options.Kinds[0].Kind|a-z"},
 		{im.Options{Kinds: []im.KindSpec{{Kind: "poll"}}}, "Options.Kinds[0].Class|Critical, Normal"},
 		{im.Options{Kinds: []im.KindSpec{{Kind: "poll", Class: im.Normal}, {Kind: "poll", Class: im.Normal}}}, "Options.Kinds[1]|second time"},
@@ -57,15 +62,15 @@ func TestNewNamesTheFieldAndItsBound(t *testing.T) {
 
 func TestNewCopiesItsOptions(t *testing.T) {
 	origins := []string{"https://friend.example"}
-	limits := map[im.Kind]im.Limit{im.Chat: {N: 1, Per: time.Hour}}
+	limits := im.Limits{User: map[im.Kind]im.Limit{im.Chat: {N: 1, Per: time.Hour}}}
 	hub, err := im.New(anybody, &im.Options{Origins: origins, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = hub.Close() }()
 	origins[0] = "https://evil.example"
-	limits[im.Chat] = im.Unlimited
-	limits["nothing"] = im.Unlimited
+	limits.User[im.Chat] = im.Unlimited
+	limits.User["nothing"] = im.Unlimited
 }
 
 func TestHandleRefusesBadNames(t *testing.T) {

@@ -1,15 +1,21 @@
 package im
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/liveim/im/internal/gcra"
 )
 
 // Limit is a token bucket: N at once, refilled evenly so that N come back in Per.
+// The zero Limit stands for a default.
 type Limit struct {
 	N   int           // 1 to 1,000,000
 	Per time.Duration // 1 ms to 24 h
@@ -25,124 +31,302 @@ func (l Limit) String() string {
 	return fmt.Sprintf("%d in %v", l.N, l.Per)
 }
 
+// Limits is how fast clients may be, each limit on each node by itself. The zero
+// value is the defaults; [Unlimited] switches one off. Whoever is over a limit is
+// refused with CodeRateLimited and the time after which the same request succeeds, if nothing
+// else is taken meanwhile. What the host sends itself is not limited.
+type Limits struct {
+	// User is for the events of one kind of one user, over all sessions and rooms. A
+	// kind that is not named has its default: 20 in 30 s for danmaku, 10 in 10 s for chat
+	// and for "state.set", 20 in 1 s for likes, 10 in 10 s for others.
+	User map[Kind]Limit
+	// Role is for users who have the role, in place of User; a kind that it does not
+	// name is limited as in User. Of a user's roles the most generous counts. A role that is not named has its
+	// default: hosts are unlimited in danmaku, chat and likes, moderators may send 100
+	// danmaku and 100 chat messages in 30 s. An empty map takes the default away.
+	Role map[string]map[Kind]Limit
+	// Room is for the events of one kind of all clients together in one room. A kind that is
+	// not named has its default: 200 in 1 s for chat, which is more than anybody reads; others are
+	// unlimited. Volatile kinds have Options.Flow instead.
+	Room map[Kind]Limit
+	// Requests is for all other requests of one user. Defaults to 200 in 10 s.
+	Requests Limit
+	// Connection is for all requests of one connection. Defaults to 1,000 in 10 s.
+	Connection Limit
+	// Address is for all requests and new connections from one address, of which
+	// the first 64 bits count if it is IPv6. Defaults to 5,000 in 10 s for public addresses.
+	// Loopback, private and link-local ones, and those of carriers (100.64.0.0/10), are not limited by default,
+	// since they are usually a proxy that Options.Proxies should name; a limit that is set counts for them
+	// as well.
+	Address Limit
+	// Accept is for new connections of all clients together. Who comes in on top is told
+	// when to come back, at random. Defaults to 2,000 in 1 s.
+	Accept Limit
+	// Entries is how many users and kinds are remembered at most, at about 40 bytes each.
+	// Beyond that new ones are refused, until one of those is at rest: forgetting
+	// somebody earlier would give an abuser a new burst. 1,000 to 100,000,000; defaults to 1,000,000.
+	Entries int
+}
+
 var (
-	defaultLimits = map[Kind]Limit{
+	defaultUserLimits = map[Kind]Limit{
 		Danmaku: {20, 30 * time.Second},
 		Chat:    {10, 10 * time.Second},
 		State:   {10, 10 * time.Second},
 		Like:    {20, time.Second},
 	}
-	otherLimit = Limit{10, 10 * time.Second}
+	otherUserLimit    = Limit{10, 10 * time.Second}
+	defaultRoleLimits = map[string]map[Kind]Limit{
+		"host":      {Danmaku: Unlimited, Chat: Unlimited, Like: Unlimited},
+		"moderator": {Danmaku: {100, 30 * time.Second}, Chat: {100, 30 * time.Second}},
+	}
+	defaultRoomLimits = map[Kind]Limit{Chat: {200, time.Second}}
 )
 
-func (o *Options) completeLimits() error {
-	limits := maps.Clone(defaultLimits)
-	for k, l := range o.Limits {
-		if l != Unlimited && (l.N < 1 || l.N > 1_000_000 || l.Per < time.Millisecond || l.Per > 24*time.Hour) {
-			return fmt.Errorf("im: Options.Limits[%q] is {%d, %v}: want N from 1 to 1,000,000 and Per from 1ms to 24h, or im.Unlimited", k, l.N, l.Per)
+// complete fills in defaults and checks bounds. kinds are those that the limits may
+// name.
+func (l *Limits) complete(kinds kindTable) (err error) {
+	byKind := func(field string, standard, given map[Kind]Limit) map[Kind]Limit {
+		all := maps.Clone(standard)
+		if all == nil {
+			all = map[Kind]Limit{}
 		}
-		limits[k] = l
+		for k, limit := range given {
+			name := fmt.Sprintf("%s[%q]", field, k)
+			if _, ok := kinds[k]; !ok {
+				err = cmp.Or(err, fmt.Errorf("im: Options.Limits.%s names a kind that is neither built in nor in Options.Kinds", name))
+			}
+			err = cmp.Or(err, limit.check(name))
+			all[k] = limit
+		}
+		return all
 	}
-	o.Limits = limits
+	roles := maps.Clone(defaultRoleLimits)
+	for role, given := range l.Role {
+		roles[role] = byKind(fmt.Sprintf("Role[%q]", role), nil, given)
+	}
+	l.User, l.Role, l.Room = byKind("User", defaultUserLimits, l.User), roles, byKind("Room", defaultRoomLimits, l.Room)
+	for _, f := range []struct {
+		name     string
+		field    *Limit
+		standard Limit
+	}{
+		{"Requests", &l.Requests, Limit{200, 10 * time.Second}},
+		{"Connection", &l.Connection, Limit{1000, 10 * time.Second}},
+		{"Accept", &l.Accept, Limit{2000, time.Second}},
+	} {
+		if *f.field == (Limit{}) {
+			*f.field = f.standard
+		}
+		err = cmp.Or(err, f.field.check(f.name))
+	}
+	if l.Address != (Limit{}) {
+		err = cmp.Or(err, l.Address.check("Address"))
+	}
+	if l.Entries == 0 {
+		l.Entries = 1_000_000
+	}
+	if l.Entries < 1000 || l.Entries > 100_000_000 {
+		err = cmp.Or(err, fmt.Errorf("im: Options.Limits.Entries is %d: want 1,000 to 100,000,000, or 0 for 1,000,000", l.Entries))
+	}
+	return err
+}
+
+func (l Limit) check(field string) error {
+	if l != Unlimited && (l.N < 1 || l.N > 1_000_000 || l.Per < time.Millisecond || l.Per > 24*time.Hour) {
+		return fmt.Errorf("im: Options.Limits.%s is {%d, %v}: want N from 1 to 1,000,000 and Per from 1ms to 24h, or im.Unlimited", field, l.N, l.Per)
+	}
 	return nil
 }
 
-// limiter keeps one token bucket for each user and kind that was used lately.
-// Safe for use by many goroutines.
+// moreGenerous reports whether l lets more through than o.
+func (l Limit) moreGenerous(o Limit) bool {
+	switch {
+	case l == Unlimited || o == Unlimited:
+		return l == Unlimited && o != Unlimited
+	}
+	a, b := float64(l.N)/float64(l.Per), float64(o.N)/float64(o.Per)
+	return a > b || a == b && l.N > o.N
+}
+
+// limiter applies Limits. Safe for use by many goroutines.
 type limiter struct {
-	limits map[Kind]Limit // read-only
-	shards [16]limiterShard
+	Limits
+	table  *gcra.Map
+	accept *rate.Limiter
 }
 
-type limiterShard struct {
-	mu      sync.Mutex // guards buckets and what they hold
-	buckets map[limiterKey]*rate.Limiter
+func newLimiter(l Limits) *limiter {
+	return &limiter{Limits: l, table: gcra.New(l.Entries), accept: l.Accept.limiter()}
 }
 
-// limiterKey is a struct, since keys made by joining strings collide.
-type limiterKey struct {
-	user string
-	kind Kind
+// limiter returns a limiter of x/time/rate, nil if there is no limit.
+func (l Limit) limiter() *rate.Limiter {
+	if l == Unlimited {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(float64(l.N)/l.Per.Seconds()), l.N)
 }
 
-func newLimiter(limits map[Kind]Limit) *limiter { return &limiter{limits: limits} }
+// userKey and addressKey are structs of their own types, since keys made by joining
+// strings collide.
+type (
+	userKey struct {
+		user string
+		kind Kind // empty for requests that are no sends
+	}
+	addressKey struct{ netip.Prefix }
+)
 
-// clamp bounds n by what can be taken at once.
-func (l *limiter) clamp(kind Kind, n uint64) uint64 {
-	if limit := l.limitOf(kind); limit != Unlimited {
+// ofUser returns the limit of a user's events of a kind.
+func (l *limiter) ofUser(u *User, kind Kind) Limit {
+	limit, ok := l.User[kind]
+	if !ok {
+		limit = otherUserLimit
+	}
+	special := false
+	for _, role := range u.Roles {
+		if r, ok := l.Role[role][kind]; ok && (!special || r.moreGenerous(limit)) {
+			limit, special = r, true
+		}
+	}
+	return limit
+}
+
+// clamp bounds n by what the user can take at once.
+func (l *limiter) clamp(u *User, kind Kind, n uint64) uint64 {
+	if limit := l.ofUser(u, kind); limit != Unlimited {
 		return min(n, uint64(limit.N))
 	}
 	return n
 }
 
-func (l *limiter) limitOf(kind Kind) Limit {
-	if limit, ok := l.limits[kind]; ok {
-		return limit
-	}
-	return otherLimit
+// takeUser takes n of a user's events of a kind.
+func (l *limiter) takeUser(u *User, kind Kind, n int, now time.Duration) error {
+	return l.take(gcra.Key(l.table, userKey{u.ID, kind}), l.ofUser(u, kind), n, now)
 }
 
-// take takes n tokens. If they are not there it takes none and returns after
-// which time they will be; waiting exactly that long is enough if nothing else
-// is taken meanwhile.
-func (l *limiter) take(user string, kind Kind, n int, now time.Time) (wait time.Duration, ok bool) {
-	limit := l.limitOf(kind)
+// giveUser undoes takeUser.
+func (l *limiter) giveUser(u *User, kind Kind, n int) {
+	if limit := l.ofUser(u, kind); limit != Unlimited {
+		l.table.Give(gcra.Key(l.table, userKey{u.ID, kind}), gcra.Limit(limit), n)
+	}
+}
+
+// takeRequest takes one of a user's requests that are no sends.
+func (l *limiter) takeRequest(u *User, now time.Duration) error {
+	return l.take(gcra.Key(l.table, userKey{u.ID, ""}), l.Requests, 1, now)
+}
+
+// takeAddress takes one request of an address.
+func (l *limiter) takeAddress(a netip.Addr, now time.Duration) error {
+	limit := l.Address
+	if limit == (Limit{}) {
+		if !public(a) {
+			return nil
+		}
+		limit = Limit{5000, 10 * time.Second}
+	}
+	if !a.IsValid() {
+		return nil
+	}
+	return l.take(gcra.Key(l.table, addressKey{network(a)}), limit, 1, now)
+}
+
+func (l *limiter) take(key uint64, limit Limit, n int, now time.Duration) error {
 	if limit == Unlimited {
+		return nil
+	}
+	if wait, ok := l.table.Take(key, gcra.Limit(limit), n, now); !ok {
+		return &Error{Code: CodeRateLimited, RetryAfter: wait}
+	}
+	return nil
+}
+
+// takeConnection takes one request of a connection.
+func (l *limiter) takeConnection(c *gcra.Cell, now time.Duration) error {
+	if l.Connection == Unlimited {
+		return nil
+	}
+	if wait, ok := c.Take(gcra.Limit(l.Connection), 1, now); !ok {
+		return &Error{Code: CodeRateLimited, RetryAfter: wait}
+	}
+	return nil
+}
+
+// reserve takes one token of a limiter of x/time/rate, or says when there will be
+// one. A nil limiter has no limit.
+func reserve(l *rate.Limiter) (wait time.Duration, ok bool) {
+	if l == nil {
 		return 0, true
 	}
-	n = min(n, limit.N)
-	s := l.shard(user)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := limiterKey{user, kind}
-	b := s.buckets[key]
-	if b == nil {
-		if len(s.buckets) >= maxBuckets {
-			s.sweepLocked(now)
-		}
-		if len(s.buckets) >= maxBuckets {
-			return time.Second, false // forgetting somebody would give an abuser a new burst
-		}
-		b = rate.NewLimiter(rate.Limit(float64(limit.N)/limit.Per.Seconds()), limit.N)
-		if s.buckets == nil {
-			s.buckets = map[limiterKey]*rate.Limiter{}
-		}
-		s.buckets[key] = b
-	}
-	r := b.ReserveN(now, n)
-	wait = r.DelayFrom(now)
-	if wait > 0 {
+	now := time.Now()
+	r := l.ReserveN(now, 1)
+	if wait = r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now)
 		return wait + time.Microsecond, false // rate rounds its floats either way
 	}
 	return 0, true
 }
 
-func (l *limiter) shard(user string) *limiterShard {
-	h := uint32(2166136261) // FNV-1a
-	for i := range len(user) {
-		h = (h ^ uint32(user[i])) * 16777619
-	}
-	return &l.shards[h%uint32(len(l.shards))]
+// roomLimits are the limiters of one room, by kind. The zero value is ready.
+type roomLimits struct {
+	mu     sync.Mutex // guards byKind
+	byKind map[Kind]*rate.Limiter
 }
 
-// sweep forgets buckets that are full again, which are like new ones.
-func (l *limiter) sweep(now time.Time) {
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.mu.Lock()
-		s.sweepLocked(now)
-		s.mu.Unlock()
+// takeRoom takes one event of a kind of all clients in the room together.
+func (c *core) takeRoom(kind Kind) error {
+	limit, ok := c.hub.limits.Room[kind]
+	if !ok || limit == Unlimited {
+		return nil
 	}
-}
-
-// maxBuckets bounds the memory of a shard, to about 13 MB.
-const maxBuckets = 1 << 16
-
-func (s *limiterShard) sweepLocked(now time.Time) {
-	for k, b := range s.buckets {
-		if b.TokensAt(now) >= float64(b.Burst()) {
-			delete(s.buckets, k)
+	c.limits.mu.Lock()
+	l := c.limits.byKind[kind]
+	if l == nil {
+		l = limit.limiter()
+		if c.limits.byKind == nil {
+			c.limits.byKind = map[Kind]*rate.Limiter{}
 		}
+		c.limits.byKind[kind] = l
 	}
+	c.limits.mu.Unlock()
+	if wait, ok := reserve(l); !ok {
+		return &Error{Code: CodeRateLimited, Reason: "too many say something in this room; wait a moment", RetryAfter: wait}
+	}
+	return nil
+}
+
+// network is what counts as one address: an IPv4 address, or the 64 bits of an
+// IPv6 one that a single subscriber has at least.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // both sizes are in bounds
+	return p
+}
+
+// carriers is the address space that providers use within their networks (RFC 6598).
+var carriers = netip.MustParsePrefix("100.64.0.0/10")
+
+// public reports whether an address is somebody's on the internet, and not likely to be a
+// proxy's.
+func public(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsValid() && !a.IsLoopback() && !a.IsPrivate() && !a.IsLinkLocalUnicast() && !a.IsUnspecified() && !carriers.Contains(a)
+}
+
+// clonePrefixes returns the networks in the form in which addresses are compared with them.
+func clonePrefixes(list []netip.Prefix) ([]netip.Prefix, error) {
+	list = slices.Clone(list)
+	for i, p := range list {
+		if !p.IsValid() {
+			return nil, fmt.Errorf("im: Options.Proxies[%d] is not a network; make it with netip.ParsePrefix", i)
+		}
+		list[i] = p.Masked()
+	}
+	return list, nil
 }

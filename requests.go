@@ -6,7 +6,6 @@ import (
 	"errors"
 	"runtime/debug"
 	"strconv"
-	"time"
 
 	"github.com/liveim/im/internal/fanout"
 	"github.com/liveim/im/internal/wire"
@@ -62,6 +61,9 @@ func (s *Session) quick(req *wire.Request) bool {
 
 // serve counts a request in and handles it.
 func (s *Session) serve(req *wire.Request) error {
+	if err := s.takeRequest(); err != nil {
+		return err
+	}
 	if err := s.hub.begin(); err != nil {
 		return err
 	}
@@ -69,13 +71,25 @@ func (s *Session) serve(req *wire.Request) error {
 	return s.handle(req)
 }
 
+// takeRequest counts a request against its connection and its address.
+func (s *Session) takeRequest() error {
+	if s.transient { // the HTTP request was counted
+		return nil
+	}
+	h, now := s.hub, s.hub.steady()
+	if err := h.limits.takeConnection(&s.pace, now); err != nil {
+		return err
+	}
+	return h.limits.takeAddress(s.addr, now)
+}
+
 // handle answers one request, or returns the error to answer with.
 func (s *Session) handle(req *wire.Request) error {
 	h := s.hub
 	u := s.user.Load()
 	if req.Op != wire.OpSend && u != nil {
-		if wait, ok := h.requests.take(u.ID, "", 1, time.Now()); !ok {
-			return &Error{Code: CodeRateLimited, RetryAfter: wait}
+		if err := h.limits.takeRequest(u, h.steady()); err != nil {
+			return err
 		}
 	}
 	if req.Op == wire.OpHello || req.Op == wire.OpRefresh {
@@ -219,8 +233,8 @@ func (s *Session) mayChange(ctx context.Context, req *wire.Request) error {
 	if err := checkCID(req.CID); err != nil {
 		return err
 	}
-	if wait, ok := s.hub.limits.take(u.ID, State, 1, time.Now()); !ok {
-		return &Error{Code: CodeRateLimited, RetryAfter: wait}
+	if err := s.hub.limits.takeUser(&u, State, 1, s.hub.steady()); err != nil {
+		return err
 	}
 	return nil
 }

@@ -245,7 +245,7 @@ func TestOnlineCountConverges(t *testing.T) {
 }
 
 func TestLikesAreMerged(t *testing.T) {
-	bubble(t, &im.Options{Limits: map[im.Kind]im.Limit{im.Like: im.Unlimited}}, func(t *testing.T, hub *imtest.Hub) {
+	bubble(t, &im.Options{Limits: im.Limits{User: map[im.Kind]im.Limit{im.Like: im.Unlimited}}}, func(t *testing.T, hub *imtest.Hub) {
 		v := hub.Join("42", user("ann"))
 		for range 100 {
 			if r, err := v.Send(im.Like, map[string]int{"n": 3}); err != nil || r.Status != im.StatusMerged {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -137,15 +136,16 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	final := h.accept
 	switch spec.Class {
 	case Merged:
-		n = h.limits.clamp(spec.Kind, likes(req.Body))
+		n = h.limits.clamp(&u, spec.Kind, likes(req.Body))
 		final = h.acceptMerged
 	case Volatile:
 		final = h.offerVolatile
 	}
-	if wait, ok := h.limits.take(u.ID, spec.Kind, int(n), time.Now()); !ok {
-		return &Error{Code: CodeRateLimited, RetryAfter: wait}
+	if err := h.limits.takeUser(&u, spec.Kind, int(n), h.steady()); err != nil {
+		return err
 	}
-	if err := h.slow(req.Room, spec.Class); err != nil {
+	if err := s.takeRoom(req.Room, spec); err != nil {
+		h.limits.giveUser(&u, spec.Kind, int(n)) // it was not the user who was too fast
 		return err
 	}
 	if spec.Class == Volatile && len(h.opts.Intercept) == 0 && s.unrestricted(req.Room, &u) {
@@ -158,6 +158,21 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 	}
 	d.answer(receipt)
 	return nil
+}
+
+// takeRoom counts an event against the room that the session is in, or would be.
+func (s *Session) takeRoom(room string, spec KindSpec) error {
+	if err := s.hub.slow(room, spec.Class); err != nil {
+		return err
+	}
+	if limit, ok := s.hub.limits.Room[spec.Kind]; !ok || limit == Unlimited {
+		return nil
+	}
+	c, err := s.coreOf(s.hub.life, room)
+	if err != nil {
+		return err
+	}
+	return c.takeRoom(spec.Kind)
 }
 
 // sendVolatile is send without interceptors: it makes no draft of what is not
@@ -359,7 +374,7 @@ func (h *Hub) acceptMerged(ctx context.Context, d *Draft) (Receipt, error) {
 		return Receipt{}, err
 	}
 	defer c.release()
-	if err := c.merge(d.kind, h.limits.clamp(d.kind, likes(d.Body))); err != nil {
+	if err := c.merge(d.kind, h.limits.clamp(&d.From, d.kind, likes(d.Body))); err != nil {
 		return Receipt{}, err
 	}
 	return Receipt{Status: StatusMerged}, nil

@@ -123,6 +123,9 @@ func (h *Hub) let(r *http.Request) (*User, error) {
 	if h.draining() {
 		return nil, &Error{Code: CodeShutdown, RetryAfter: h.returnTime()}
 	}
+	if err := h.limits.takeAddress(clientAddr(r, h.opts.Proxies), h.steady()); err != nil {
+		return nil, err
+	}
 	u, err := h.authenticate(r)
 	if errors.Is(err, ErrNoCredentials) {
 		return nil, nil

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/liveim/im/internal/fanout"
+	"github.com/liveim/im/internal/gcra"
 	"github.com/liveim/im/internal/wire"
 	"github.com/liveim/im/transport"
 )
@@ -27,6 +29,8 @@ type Session struct {
 	request *http.Request
 	user    atomic.Pointer[User] // nil until the client has said who it is
 	opened  time.Time
+	addr    netip.Addr
+	pace    gcra.Cell    // of its requests; belongs to whoever serves them
 	heard   atomic.Int64 // when the client was last heard of, as hub.clock
 	asked   atomic.Int64 // when it was asked whether it is there, as hub.clock; 0: it has answered
 	ending  atomic.Bool  // no request is worked on any more
@@ -53,6 +57,10 @@ func (s *Session) User() User {
 	}
 	return User{}
 }
+
+// Addr returns the client's address, behind the proxies that Options.Proxies names.
+// It is invalid for a session that came over no network.
+func (s *Session) Addr() netip.Addr { return s.addr }
 
 // RemoteAddr returns the network address of the peer, which may be a proxy.
 func (s *Session) RemoteAddr() string { return s.request.RemoteAddr }

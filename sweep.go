@@ -94,8 +94,7 @@ func (h *Hub) maintainLoop() {
 
 func (h *Hub) maintain() {
 	now := time.Now()
-	h.limits.sweep(now)
-	h.requests.sweep(now)
+	h.limits.table.Sweep(h.steady())
 	idle := now.Add(-h.opts.Timeouts.RoomIdle)
 	for c := range h.openRooms() {
 		if h.life.Err() != nil {

@@ -69,7 +69,7 @@ func (r *run) play(t *testing.T, items []recording.Item) {
 		Flow: im.Flow{Budget: r.budget, Weight: func(u im.User, _ im.Kind) int { return levelled[u.ID] }},
 	}
 	if !r.limited {
-		opts.Limits = map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}
+		opts.Limits = im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}}
 	}
 	hub := imtest.NewHub(t, opts)
 	ctx, stop := context.WithCancel(t.Context())

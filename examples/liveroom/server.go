@@ -39,7 +39,7 @@ func newServer(ctx context.Context, c config) (*server, error) {
 	known := newGuests()
 	hub, err := im.New(known.authenticate, &im.Options{
 		// The bots say what many people said, faster than one person may.
-		Limits: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited, im.Like: im.Unlimited},
+		Limits: im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited, im.Like: im.Unlimited}},
 		// Enough to fill the list of the chat.
 		Bounds: im.Bounds{JoinEvents: 100},
 	})
