@@ -1,6 +1,9 @@
 package im
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats is what a hub has done since it was made, and what it holds now.
 type Stats struct {
@@ -17,6 +20,9 @@ type Stats struct {
 	Gaps      uint64 // times that a slow client was told of a gap
 	Missed    uint64 // volatile events that were left out for slow clients
 	Resets    uint64 // times that a slow client had to enter its room again
+
+	Flushes    uint64        // deliveries of rooms; one goes to all that are in the room
+	SlowestGap time.Duration // the longest of the rooms' gaps now; see Options.FlushGap
 
 	HangingHooks int // calls of hooks and operations that have not returned in their time
 }
@@ -42,6 +48,16 @@ func (h *Hub) Stats() Stats {
 		Gaps:         h.sent.Gaps.Load(),
 		Missed:       h.sent.Missed.Load(),
 		Resets:       h.stats.resets.Load(),
+		Flushes:      h.engine.Flushes(),
+		SlowestGap:   h.slowestGap(),
 		HangingHooks: int(h.guard.hanging.Load()),
 	}
+}
+
+// slowestGap is the longest gap of a room in use.
+func (h *Hub) slowestGap() (gap time.Duration) {
+	for c := range h.openRooms() {
+		gap = max(gap, c.ticket.Gap())
+	}
+	return gap
 }
