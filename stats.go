@@ -20,6 +20,7 @@ type Stats struct {
 	Gaps      uint64 // times that a slow client was told of a gap
 	Missed    uint64 // volatile events that were left out for slow clients
 	Resets    uint64 // times that a slow client had to enter its room again
+	Lowered   int    // sessions that get no volatile events now, because they lag
 
 	Flushes    uint64        // deliveries of rooms; one goes to all that are in the room
 	SlowestGap time.Duration // the longest of the rooms' gaps now; see Options.FlushGap
@@ -48,6 +49,7 @@ func (h *Hub) Stats() Stats {
 		Gaps:         h.sent.Gaps.Load(),
 		Missed:       h.sent.Missed.Load(),
 		Resets:       h.stats.resets.Load(),
+		Lowered:      int(h.sent.Lowered.Load()),
 		Flushes:      h.engine.Flushes(),
 		SlowestGap:   h.slowestGap(),
 		HangingHooks: int(h.guard.hanging.Load()),
