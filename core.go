@@ -61,9 +61,9 @@ type core struct {
 type member struct {
 	core    *core
 	session *Session
-	slot    int       // index in core.members
-	asked   time.Time // when it asked to enter
-	tier    fanout.Tier
+	slot    int         // index in core.members
+	asked   time.Time   // when it asked to enter
+	tier    fanout.Tier // that the client has chosen; guarded by core.mu
 }
 
 // waiter waits until the room has received a position, or has begun anew.

@@ -295,7 +295,7 @@ func (c *core) tick() {
 }
 
 // gap is the time between two ticks.
-func (c *core) gap() time.Duration { return c.hub.opts.FlushGap }
+func (c *core) gap() time.Duration { return c.ticket.Gap() }
 
 // tickOnce picks what is shown, stores it and tells the senders. It reports
 // whether there is more to do.

@@ -94,7 +94,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		h.intercepted = m(h.intercepted)
 	}
 	h.resyncs = pool{max: 8, start: h.background, protect: h.protect}
-	h.engine = fanout.NewEngine(0, o.FlushGap, func(p any) {
+	h.engine = fanout.NewEngine(0, o.gaps(), func(p any) {
 		o.Logger.Error("a delivery panicked", "panic", p)
 	})
 	h.background(h.sweepLoop)

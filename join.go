@@ -72,6 +72,38 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 	return nil
 }
 
+// retier answers "tier": the session stays in the room, and what it gets changes.
+func (s *Session) retier(req *wire.Request) error {
+	tier, ok := tiers[req.Tier]
+	if !ok || req.Tier == "" {
+		return errorf(CodeBadRequest, `"tier" is full, reduced or critical`)
+	}
+	m := s.member(req.Room)
+	if m == nil && s.parent != nil {
+		m = s.parent.member(req.Room)
+	}
+	if m == nil || !m.core.retier(m, tier) {
+		return &Error{Code: CodeNotJoined}
+	}
+	s.outlet.Send(wire.AppendAck(nil, req.ID, string(StatusOK), "", nil))
+	if m.session != s {
+		m.session.outlet.Flush()
+	}
+	return nil
+}
+
+// retier changes what a member gets. It reports false if it is in the room no more.
+func (c *core) retier(m *member, tier fanout.Tier) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.slot < 0 {
+		return false
+	}
+	m.tier = tier
+	c.cursors[m.slot].SetTier(tier)
+	return true
+}
+
 // catchUp waits a moment for the events up to a position that the client has
 // seen on a node which is ahead of this one.
 func (c *core) catchUp(ctx context.Context, since Position) {
@@ -131,8 +163,8 @@ func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, sin
 		c.obey()
 		return replaced, &Error{Code: CodeKicked} // it was admitted before that
 	}
-	pos := Position{c.epoch, c.feed.Seq()}
-	cursor := fanout.NewCursor(m, c.epoch, c, m.session.outlet, m.tier, c.feed.Next(), pos.Seq)
+	pos, tier := Position{c.epoch, c.feed.Seq()}, m.tier
+	cursor := fanout.NewCursor(m, c.epoch, c, m.session.outlet, tier, c.feed.Next(), pos.Seq)
 	cursor.Room = c.id
 	if m == old {
 		if replaced == nil {
@@ -146,7 +178,7 @@ func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, sin
 	entry.Pos, entry.State, entry.Online = wire.Position(pos), c.fold.state(), len(c.members)
 	c.mu.Unlock()
 	c.obey()
-	if err := c.fill(ctx, entry, since, pos, m.tier); err != nil {
+	if err := c.fill(ctx, entry, since, pos, tier); err != nil {
 		return replaced, err
 	}
 	if m == old && !c.holds(m, cursor) {

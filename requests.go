@@ -109,6 +109,8 @@ func (s *Session) handle(req *wire.Request) error {
 		}
 		s.leave(m, req.ID, nil)
 		return nil
+	case wire.OpTier:
+		return s.retier(req)
 	case wire.OpSend:
 		return s.send(ctx, req)
 	case wire.OpHistory:

@@ -60,10 +60,12 @@ type resumeMachine struct {
 type follower struct {
 	viewer *imtest.Viewer // nil while it is away
 	tier   string
-	pos    im.Position // what it would resume from; zero: it has never joined
-	from   im.Position // where what it holds begins
-	have   map[string]bool
-	missed int // volatile events that it was told it missed, since from
+	// lowered: the hub has said that it leaves volatile events out, and will say how many.
+	lowered bool
+	pos     im.Position // what it would resume from; zero: it has never joined
+	from    im.Position // where what it holds begins
+	have    map[string]bool
+	missed  int // volatile events that it was told it missed, since from
 }
 
 func newResumeMachine(rt *rapid.T) *resumeMachine {
@@ -136,6 +138,7 @@ func (m *resumeMachine) rejoin(rt *rapid.T) {
 
 func (m *resumeMachine) enter(rt *rapid.T, f *follower) {
 	since := f.pos
+	f.lowered = false
 	f.from, f.have, f.missed = f.pos, map[string]bool{}, 0 // the tier may be another one from here on
 	e, err := f.viewer.TryJoin("42", &imtest.JoinOptions{Since: since, Tier: f.tier})
 	if err != nil {
@@ -147,6 +150,7 @@ func (m *resumeMachine) enter(rt *rapid.T, f *follower) {
 
 // take notes what a joined or a reset says.
 func (f *follower) take(rt *rapid.T, e *imtest.Entry) {
+	f.lowered = false
 	if !e.Recovered {
 		f.from, f.have, f.missed = e.Pos, map[string]bool{}, 0
 		f.pos = e.Pos
@@ -191,15 +195,7 @@ func (m *resumeMachine) absorb(rt *rapid.T, f *follower, d time.Duration) {
 		if !ok {
 			break
 		}
-		switch u.Op {
-		case "event":
-			f.get(rt, u.Event)
-		case "gap":
-			f.missed += u.Missed
-		case "reset":
-			f.take(rt, u.Entry)
-		case "online", "left":
-		default:
+		if !m.see(rt, f, u) {
 			rt.Fatalf("unexpected %+v", u)
 		}
 	}
@@ -207,6 +203,24 @@ func (m *resumeMachine) absorb(rt *rapid.T, f *follower, d time.Duration) {
 		f.pos.Seq = max(f.pos.Seq, p.Seq)
 	}
 	m.check(rt, f)
+}
+
+// see notes an update, and reports whether it is one that may come.
+func (m *resumeMachine) see(rt *rapid.T, f *follower, u imtest.Update) bool {
+	switch u.Op {
+	case "event":
+		f.get(rt, u.Event)
+	case "gap":
+		f.missed += u.Missed
+	case "reset":
+		f.take(rt, u.Entry)
+	case "tier":
+		f.lowered = u.ByServer
+	case "online", "left":
+	default:
+		return false
+	}
+	return true
 }
 
 // hangUp cuts a connection: what was under way is lost.
@@ -247,13 +261,25 @@ func (m *resumeMachine) check(rt *rapid.T, f *follower) {
 			rt.Fatalf("%s event %v is missing for a viewer of tier %s at %v, unflagged", e.class, e.pos, f.tier, f.pos)
 		}
 	}
-	if f.tier == "full" && volatileGone > f.missed {
+	if f.tier == "full" && !f.lowered && volatileGone > f.missed {
 		rt.Fatalf("%d volatile events are missing, but the viewer was told of %d", volatileGone, f.missed)
 	}
 }
 
 // drain has everybody read to the end: the gap must close.
 func (m *resumeMachine) drain() {
+	for _, f := range m.users {
+		if f.viewer != nil {
+			m.absorb(m.rt, f, time.Second)
+		}
+	}
+	for _, f := range m.users {
+		for f.viewer != nil && f.lowered { // until it is raised again
+			if u, ok := f.viewer.TryNext(65 * time.Second); !ok || !m.see(m.rt, f, u) {
+				m.rt.Fatalf("a viewer that has read everything stays lowered: %+v", u)
+			}
+		}
+	}
 	for _, f := range m.users {
 		if f.viewer == nil {
 			continue

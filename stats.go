@@ -3,6 +3,7 @@ package im
 import (
 	"math"
 	"sync/atomic"
+	"time"
 )
 
 // Stats is what a hub has done since it was made, and what it holds now.
@@ -25,6 +26,10 @@ type Stats struct {
 	Gaps      uint64 // times that a slow client was told of a gap
 	Missed    uint64 // volatile events that were left out for slow clients
 	Resets    uint64 // times that a slow client had to enter its room again
+	Lowered   int    // sessions that get no volatile events now, because they lag
+
+	Flushes    uint64        // deliveries of rooms; one goes to all that are in the room
+	SlowestGap time.Duration // the longest of the rooms' gaps now; see Options.FlushGap
 
 	HangingHooks int // calls of hooks and operations that have not returned in their time
 
@@ -59,8 +64,19 @@ func (h *Hub) Stats() Stats {
 		Gaps:         h.sent.Gaps.Load(),
 		Missed:       h.sent.Missed.Load(),
 		Resets:       h.stats.resets.Load(),
+		Lowered:      int(h.sent.Lowered.Load()),
+		Flushes:      h.engine.Flushes(),
+		SlowestGap:   h.slowestGap(),
 		HangingHooks: int(h.guard.hanging.Load()),
 		Pressure:     math.Float64frombits(h.pressure.last.Load()),
 		Brownout:     h.brownout(),
 	}
+}
+
+// slowestGap is the longest gap of a room in use.
+func (h *Hub) slowestGap() (gap time.Duration) {
+	for c := range h.openRooms() {
+		gap = max(gap, c.ticket.Gap())
+	}
+	return gap
 }

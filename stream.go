@@ -183,13 +183,13 @@ func (s *Session) enterByQuery(ctx context.Context, room httpquery.Room) {
 // session thinks that it is.
 func (s *Session) standsAt(room httpquery.Room) bool {
 	m := s.member(room.Name)
-	if m == nil || m.tier != tiers[room.Tier] {
+	if m == nil {
 		return false
 	}
 	c := m.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.slot < 0 {
+	if m.slot < 0 || m.tier != tiers[room.Tier] {
 		return false
 	}
 	cursor := c.cursors[m.slot]

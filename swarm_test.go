@@ -39,6 +39,7 @@ type sight struct {
 	kinds    map[string]int
 	gaps     int
 	missed   int
+	lowered  bool
 	resets   int
 	delays   []time.Duration // of bodies that say when they were sent
 	bye      *wire.Message
@@ -57,7 +58,11 @@ func (s *sight) see(m *wire.Message) (last bool) {
 		s.missed += m.Missed
 	case wire.OpReset, wire.OpJoined: // a second joined is how a poll is brought back
 		s.resets++
+		s.lowered = false
 		s.missed += m.Missed
+	case wire.OpTier:
+		s.lowered = m.By == "server" // a gap says how much it missed, and then it is raised again
+		return s.finished && !s.lowered
 	case wire.OpBye:
 		s.bye = m
 	}
@@ -73,7 +78,7 @@ func (s *sight) see(m *wire.Message) (last bool) {
 		if string(e.Body) == `"end"` {
 			s.finished = true
 			s.h.Sum(s.sum[:0])
-			return true
+			return !s.lowered
 		}
 	}
 	return false

@@ -56,6 +56,7 @@ func (s *Session) sweep(now, wall time.Time) {
 		s.end(&Error{Code: CodeExpired})
 		return
 	}
+	s.outlet.Recheck(now)
 	silent := time.Duration(s.hub.clock() - s.heard.Load())
 	ask, answered := s.conn.Heartbeat()
 	switch {

@@ -29,7 +29,7 @@ func (c *Client) handle(s *session, msgs []wire.Message) error {
 
 func (c *Client) dispatch(m *wire.Message) error {
 	switch m.Op {
-	case wire.OpEvents, wire.OpGap, wire.OpReset, wire.OpOnline, wire.OpFate, wire.OpHeld:
+	case wire.OpEvents, wire.OpGap, wire.OpTier, wire.OpReset, wire.OpOnline, wire.OpFate, wire.OpHeld:
 		if r := c.rooms[m.Room]; r != nil && r.in {
 			c.fold(r, m)
 		}
@@ -132,6 +132,11 @@ func (c *Client) fold(r *Room, m *wire.Message) {
 		// events are being fetched must not carry the position over them.
 		if r.joining == nil {
 			items, ok := v.gap(m)
+			c.deliver(r, items, ok)
+		}
+	case wire.OpTier:
+		if r.joining == nil { // else it is of the join before
+			items, ok := v.tier(m)
 			c.deliver(r, items, ok)
 		}
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -194,19 +195,25 @@ func bound(p im.Position) *wire.Position {
 }
 
 // SetTier changes which events are delivered, from now on and after reconnects.
+// [TierChanged] is the place among the updates from which on it holds.
 func (r *Room) SetTier(ctx context.Context, tier Tier) error {
 	c := r.c
 	c.mu.Lock()
-	err, in := r.err, r.in
+	err, in, old := r.err, r.in, r.tier
 	r.tier = tier
-	req := wire.Request{Op: wire.OpJoin, Room: r.name, Tier: string(tier), Since: bound(r.view.pos)}
+	req := wire.Request{Op: wire.OpTier, Room: r.name, Tier: cmp.Or(string(tier), string(TierFull))}
 	c.mu.Unlock()
 	if err != nil || !in {
 		return err
 	}
 	_, err = c.do(ctx, &call{req: req, room: r})
-	if errors.Is(err, ErrConnLost) {
-		return nil // the next connection joins with the new tier
+	if errors.Is(err, ErrConnLost) || errors.Is(err, &im.Error{Code: im.CodeNotJoined}) {
+		return nil // the next join is with the new tier
+	}
+	if errors.As(err, new(*im.Error)) { // refused
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		r.tier = old
 	}
 	return err
 }

@@ -253,11 +253,11 @@ func TestLeaveAndTier(t *testing.T) {
 		c, p := dialFake(t, f, Options{})
 		r := joinFake(t, c, p, "42", nil)
 		go func() {
-			j := p.expect(wire.OpJoin)
-			if j.Tier != "critical" || j.Since.Seq != 100 {
-				t.Errorf("%+v", j)
+			q := p.expect(wire.OpTier)
+			if q.Tier != "critical" || q.Room != "42" {
+				t.Errorf("%+v", q)
 			}
-			p.sendf(`{"op":"joined","id":%d,"room":"42","epoch":"e1","seq":100,"recovered":true}`, j.ID)
+			p.sendf(`[{"op":"ack","id":%d,"status":"ok"},{"op":"tier","room":"42","tier":"critical"}]`, q.ID)
 			p.sendf(`{"op":"left","id":%d,"room":"42"}`, p.expect(wire.OpLeave).ID)
 		}()
 		if err := r.SetTier(t.Context(), TierCritical); err != nil {
@@ -269,7 +269,7 @@ func TestLeaveAndTier(t *testing.T) {
 			}
 		}
 		for u := range r.Updates(t.Context()) {
-			if _, ok := u.(Resumed); !ok {
+			if u != (TierChanged{Tier: TierCritical}) {
 				t.Errorf("update %#v", u)
 			}
 		}

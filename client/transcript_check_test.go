@@ -110,6 +110,11 @@ func showUpdate(room string, u Update) string {
 		return fmt.Sprint("event ", room, " ", u.Pos.Seq)
 	case Gap:
 		return fmt.Sprint("gap ", room, " ", u.Missed)
+	case TierChanged:
+		if u.ByServer {
+			return fmt.Sprint("tier ", room, " ", u.Tier, " server")
+		}
+		return fmt.Sprint("tier ", room, " ", u.Tier)
 	case Online:
 		return fmt.Sprint("online ", room, " ", u.Count)
 	case Fate:

@@ -8,8 +8,8 @@ import (
 )
 
 // Update is one thing that happened in a room, in the order in which the room
-// saw it. It is one of [Reset], [Resumed], [Event], [Gap], [Fate], [Held], [Decided], [Online] and
-// [Left]; there are no others, but a later version may add some, so ignore what
+// saw it. It is one of [Reset], [Resumed], [Event], [Gap], [TierChanged], [Fate], [Held], [Decided],
+// [Online] and [Left]; there are no others, but a later version may add some, so ignore what
 // you do not know.
 type Update interface{ update() }
 
@@ -54,6 +54,15 @@ type Resumed struct {
 type Gap struct {
 	// Missed is how many there were.
 	Missed int
+}
+
+// TierChanged says that from here on another part of the room's events comes. After
+// [Reset] and [Resumed] it is what the application has chosen.
+type TierChanged struct {
+	Tier Tier
+	// ByServer is set while it is less than was chosen, because this client lags: a
+	// Gap says how many volatile events that were, before the next TierChanged.
+	ByServer bool
 }
 
 // Fate is what became of something that was held for a moderator.
@@ -103,13 +112,14 @@ type Left struct {
 	Err *im.Error
 }
 
-func (Event) update()   {}
-func (Reset) update()   {}
-func (Resumed) update() {}
-func (Gap) update()     {}
-func (Fate) update()    {}
-func (Online) update()  {}
-func (Left) update()    {}
+func (Event) update()       {}
+func (Reset) update()       {}
+func (Resumed) update()     {}
+func (Gap) update()         {}
+func (TierChanged) update() {}
+func (Fate) update()        {}
+func (Online) update()      {}
+func (Left) update()        {}
 
 // Cell is the value of one key of a room's state.
 type Cell struct {

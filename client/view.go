@@ -89,6 +89,15 @@ func (v *view) gap(m *wire.Message) ([]item, bool) {
 	return []item{{Gap{m.Missed}, v.pos}}, true
 }
 
+// tier folds "tier". It reports false if something before it was lost.
+func (v *view) tier(m *wire.Message) ([]item, bool) {
+	if m.Prev > v.pos.Seq {
+		return nil, false
+	}
+	v.pos.Seq = max(v.pos.Seq, m.To)
+	return []item{{TierChanged{Tier(m.Tier), m.By == "server"}, v.pos}}, true
+}
+
 // appendNew appends the events that are above the position, and those that have none.
 func (v *view) appendNew(items []item, events []wire.Event) []item {
 	at := v.pos

@@ -122,7 +122,7 @@ const patience = 10 * time.Second
 
 // Update is what a viewer is told: an event of a room, or something about one.
 type Update struct {
-	// Op is the protocol's name: "event", "gap", "reset", "left", "fate", "held", "online", "direct" or "bye".
+	// Op is the protocol's name: "event", "gap", "reset", "left", "fate", "held", "online", "tier", "direct" or "bye".
 	Op   string
 	Room string
 	// Event is set for "event" and "direct", and for "held" (its ID alone where Status says that
@@ -142,6 +142,10 @@ type Update struct {
 	CID    string
 	Code   im.Code
 	Reason string
+	// Tier is what the viewer gets from here on, of "tier". ByServer: it is less than it
+	// has chosen, because it lags.
+	Tier     string
+	ByServer bool
 }
 
 // Joins are users who came into a room: the names of the first, and how many they are.

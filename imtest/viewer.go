@@ -74,6 +74,13 @@ func (v *Viewer) Leave(room string) {
 	}
 }
 
+// SetTier changes which part of a room the viewer gets: "full", "reduced" or "critical".
+func (v *Viewer) SetTier(room, tier string) error {
+	v.t.Helper()
+	_, err := v.ask(&wire.Request{Op: wire.OpTier, Room: room, Tier: tier}, wire.OpAck)
+	return err
+}
+
 // Send sends an event to the only room that the viewer is in, under a fresh
 // client id, and returns its fate.
 func (v *Viewer) Send(kind im.Kind, body any) (im.Receipt, error) {
@@ -252,7 +259,7 @@ func (v *Viewer) read(ctx context.Context) (*wire.Message, error) {
 			v.t.Errorf("imtest: a hole: events after %d, but the viewer is at %d", m.Prev, pos.Seq)
 		}
 		pos.Seq = max(pos.Seq, m.To)
-	case wire.OpGap:
+	case wire.OpGap, wire.OpTier:
 		pos.Seq = max(pos.Seq, m.To)
 	default:
 		return m, nil
@@ -263,7 +270,7 @@ func (v *Viewer) read(ctx context.Context) (*wire.Message, error) {
 
 // updates turns a message into what a test reads.
 func (v *Viewer) updates(m *wire.Message) []Update {
-	u := Update{Op: m.Op, Room: m.Room, Missed: m.Missed, Count: m.Count, Status: im.Status(m.Status), CID: m.CID, Code: im.Code(m.Code), Reason: m.Reason}
+	u := Update{Op: m.Op, Room: m.Room, Missed: m.Missed, Count: m.Count, Status: im.Status(m.Status), CID: m.CID, Code: im.Code(m.Code), Reason: m.Reason, Tier: m.Tier, ByServer: m.By == "server"}
 	switch m.Op {
 	case wire.OpEvents:
 		list := make([]Update, len(m.Events))

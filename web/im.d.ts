@@ -68,6 +68,8 @@ export interface RoomEvents<Body = any> {
   resumed: Entry;
   /** So many volatile events were left out here. */
   gap: { missed: number };
+  /** From here on this part of the events comes; by 'server': less than was chosen, because the page lags. After `reset` and `resumed` it is what was chosen. */
+  tier: { tier: Tier; by?: 'server' };
   /** How many are in the room, at most once a second. */
   online: { count: number; joined?: Joins };
   /** What became of something that was `held` for a moderator. */

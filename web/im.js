@@ -619,11 +619,20 @@ class Membership {
   /** Folds a gap. @returns false if something before it was lost */
   gap(m) {
     if (m.prev > this.pos.seq) return false;
-    if (m.to > this.pos.seq) {
+    if (m.to >= this.pos.seq) {
       this.pos = position(this.pos.epoch, m.to);
       this.show('gap', { missed: m.missed ?? 0 }, this.pos);
       this.settle();
     }
+    return true;
+  }
+
+  /** Folds a tier. @returns false if something before it was lost */
+  retiered(m) {
+    if (m.prev > this.pos.seq) return false;
+    if (m.to > this.pos.seq) this.pos = position(this.pos.epoch, m.to);
+    this.show('tier', { tier: m.tier, by: m.by }, this.pos);
+    this.settle();
     return true;
   }
 
@@ -1380,7 +1389,16 @@ class Core {
   async retier(r, tier, signal) {
     signal?.throwIfAborted();
     if (r.error) throw r.error;
+    const old = r.tier;
     r.tier = tier;
+    if (r.in && !r.joining && !this.link.implicit) {
+      await this.ask({ op: 'tier', room: r.name, tier: tier ?? 'full' }, { room: r, signal }).catch((error) => {
+        if (['connection_lost', 'not_joined'].includes(error.code)) return; // the next join brings it
+        if (error instanceof ImError) r.tier = old;
+        throw error;
+      });
+      return;
+    }
     if (this.link && r.timer === undefined) this.join(r);
     await this.entered(r, signal);
   }
@@ -1403,6 +1421,7 @@ class Core {
     switch (m.op) {
       case 'events':
       case 'gap':
+      case 'tier':
       case 'reset':
       case 'online':
       case 'fate':
@@ -1504,7 +1523,7 @@ class Core {
     if (m.op === 'reset') return r.enter(m);
     // A gap need not say what it follows: one that comes while lost events are
     // being fetched must not carry the position over them.
-    const whole = m.op === 'events' ? r.events(m) : r.joining || r.gap(m);
+    const whole = m.op === 'events' ? r.events(m) : r.joining || (m.op === 'gap' ? r.gap(m) : r.retiered(m));
     if (!whole && !r.joining) this.join(r);
   }
 }

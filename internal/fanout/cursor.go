@@ -28,7 +28,7 @@ type Cursor struct {
 
 	source Source
 	outlet *Outlet
-	tier   Tier
+	wants  atomic.Uint32 // the Tier that the session has chosen
 	start  uint64        // where next begins when the cursor becomes active
 	seq    atomic.Uint64 // the position that the session was told; moved as next is
 
@@ -42,6 +42,11 @@ type Cursor struct {
 	// counted is the batch up to which left-out events were told to the session.
 	counted uint64
 	latest  *Shared
+	wanted  Tier   // what the session was last told that it has chosen
+	tier    Tier   // and what it gets, which is less while it lags
+	passed  uint64 // the end of the last batch before next
+	owed    int    // volatile events that were left out because it lags, and not told yet
+	owedSeq int    // those of them that lie before seq
 	end     uint64 // where it stops, if bounded
 	bounded bool   // the outlet is ending
 }
@@ -51,7 +56,8 @@ type Cursor struct {
 // delivers nothing until [Outlet.Enter] has put it behind the message that lets
 // the session into the room.
 func NewCursor(owner any, epoch string, src Source, o *Outlet, t Tier, next, seq uint64) *Cursor {
-	c := &Cursor{Owner: owner, Epoch: epoch, source: src, outlet: o, tier: t, start: next, latest: src.Latest()}
+	c := &Cursor{Owner: owner, Epoch: epoch, source: src, outlet: o, wanted: t, tier: t, passed: seq, start: next, latest: src.Latest()}
+	c.wants.Store(uint32(t))
 	c.seq.Store(seq)
 	return c
 }
@@ -61,9 +67,6 @@ func (c *Cursor) Outlet() *Outlet { return c.outlet }
 
 // Seq returns the position that the session has been told so far.
 func (c *Cursor) Seq() uint64 { return c.seq.Load() }
-
-// Tier returns which part of the room the session wants.
-func (c *Cursor) Tier() Tier { return c.tier }
 
 func (c *Cursor) activate() {
 	if !c.active {
@@ -89,9 +92,17 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 	}
 	conn, missed, counted := c.outlet.conn, 0, c.counted
 	c.at = c.seq.Load()
+	gets, lowered := c.retier(s)
+	debt, head := 0, c.passed // if it is lowered
+	if lowered {
+		debt = c.owed
+	}
 	for i, b := range batches {
-		number, tier := c.next+uint64(i), c.tier
-		if tier == TierFull && b.at.Before(oldest) {
+		number, tier, owed := c.next+uint64(i), gets, 0
+		switch {
+		case lowered && number >= counted:
+			owed = b.count[Volatile]
+		case tier == TierFull && (b.at.Before(oldest) || number < c.counted):
 			tier = TierReduced
 			if number >= counted {
 				missed += b.count[Volatile]
@@ -100,7 +111,7 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 		}
 		frame := b.frame(conn.Shared(), tier)
 		if missed > 0 && (frame != nil || i == len(batches)-1) {
-			seg := segment{cursor: c, next: number, counted: counted, missed: missed, seq: b.prev[TierFull]}
+			seg := segment{from: fromGap, cursor: c, next: number, counted: counted, missed: missed, seq: b.prev[TierFull], told: true}
 			if frame == nil {
 				seg.next, seg.seq = number+1, b.to
 			}
@@ -113,17 +124,22 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 		if missed > 0 {
 			continue // the gap that comes moves the cursor over this batch, once it is sent
 		}
-		seg := segment{cursor: c, next: number + 1}
+		seg := segment{cursor: c, next: number + 1, seq: b.to, told: frame != nil, missed: owed}
 		if frame != nil {
-			seg.seq = b.to
 			c.at = max(c.at, b.to)
 			seg.mark = c.outlet.mark(s.cursors)
 		}
 		s.add(frame, seg)
+		debt, head = debt+owed, b.to
 		if budget -= len(frame); budget <= 0 && i < len(batches)-1 {
 			s.more = true
 			return true
 		}
+	}
+	if debt > 0 && c.outlet.ending {
+		prev := c.at
+		c.at = max(c.at, head)
+		c.addGap(s, c.next+uint64(len(batches)), prev, debt, c.at)
 	}
 	if latest := c.source.Latest(); latest != c.latest && latest != nil {
 		s.add(latest.frame(conn.Shared()), segment{cursor: c, latest: latest})
@@ -134,11 +150,23 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 // commit notes that a segment of this cursor is on its way.
 func (c *Cursor) commit(seg *segment) {
 	c.next = max(c.next, seg.next)
-	if seg.seq > c.seq.Load() {
+	c.passed = max(c.passed, seg.seq)
+	if seg.told && seg.seq > c.seq.Load() {
 		c.seq.Store(seg.seq)
 	}
 	c.counted = max(c.counted, seg.counted)
 	if seg.latest != nil {
 		c.latest = seg.latest
+	}
+	switch seg.from {
+	case fromTier:
+		c.wanted, c.tier = seg.wanted, seg.tier
+	case fromGap:
+		c.owed, c.owedSeq = 0, 0
+	default:
+		c.owed += seg.missed
+		if seg.told {
+			c.owedSeq = c.owed
+		}
 	}
 }

@@ -23,16 +23,16 @@ type Engine struct {
 	stopped sync.WaitGroup
 }
 
-// NewEngine starts an engine. gap is the least time between two flushes of one
-// room; workers is the number of goroutines, GOMAXPROCS if it is 0. panicked is
+// NewEngine starts an engine. gaps bounds the least time between two flushes of
+// one room; workers is the number of goroutines, GOMAXPROCS if it is 0. panicked is
 // told when a task has panicked; the engine goes on. Close ends it.
-func NewEngine(workers int, gap time.Duration, panicked func(any)) *Engine {
+func NewEngine(workers int, gaps Gaps, panicked func(any)) *Engine {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	e := &Engine{seed: maphash.MakeSeed()}
 	for range workers {
-		w := &worker{gap: gap, wake: make(chan struct{}, 1), quit: make(chan struct{}), panicked: panicked}
+		w := &worker{gaps: gaps, wake: make(chan struct{}, 1), quit: make(chan struct{}), panicked: panicked}
 		e.workers = append(e.workers, w)
 		e.stopped.Go(w.loop)
 	}
@@ -45,6 +45,17 @@ func (e *Engine) Close() {
 		w.once.Do(func() { close(w.quit) })
 	}
 	e.stopped.Wait()
+}
+
+// Flushes returns how many flushes of rooms there were.
+func (e *Engine) Flushes() uint64 {
+	var n uint64
+	for _, w := range e.workers {
+		w.mu.Lock()
+		n += w.flushes
+		w.mu.Unlock()
+	}
+	return n
 }
 
 // Register makes a ticket with which the task is woken. Tasks of the same name
@@ -65,6 +76,8 @@ type Ticket struct {
 	flushed   time.Time // when it last began to flush
 	heapIndex int
 	rerun     time.Time // while it runs: when it wants to run again; zero: not at all
+	pace      pace
+	busy      bool // counts in worker.busy and worker.load
 }
 
 type ticketState uint8
@@ -85,9 +98,19 @@ func (t *Ticket) Wake() { t.WakeAfter(0) }
 func (t *Ticket) WakeAfter(d time.Duration) {
 	w := t.worker
 	w.mu.Lock()
-	notify := w.schedule(t, time.Now().Add(d))
+	now := time.Now()
+	notify := w.schedule(t, now, now.Add(d))
 	w.mu.Unlock()
 	if notify {
 		w.notify()
 	}
+}
+
+// Gap returns the least time between two flushes of the task as of now. It is
+// cheap, and safe for use by many goroutines.
+func (t *Ticket) Gap() time.Duration {
+	w := t.worker
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return t.pace.at(time.Now(), w.gaps)
 }

@@ -73,7 +73,9 @@ func (c *crowd) report(b *testing.B, deliveries int) {
 	}
 }
 
-func newWorker() *worker { return &worker{gap: time.Millisecond, wake: make(chan struct{}, 1)} }
+func newWorker() *worker {
+	return &worker{gaps: Gaps{time.Millisecond, time.Second}, wake: make(chan struct{}, 1)}
+}
 
 // BenchmarkFlush is one batch of one event of 200 bytes to everybody in a room:
 // seal, encode once, and a send for each. The goal is 250 ns and no allocation a delivery.
@@ -243,7 +245,7 @@ func BenchmarkSend(b *testing.B) {
 
 // BenchmarkWake is a wake-up of a room that waits for its gap already.
 func BenchmarkWake(b *testing.B) {
-	e := NewEngine(1, time.Hour, nil)
+	e := NewEngine(1, Gaps{time.Hour, time.Hour}, nil)
 	defer e.Close()
 	t := e.Register("42", newTask())
 	t.WakeAfter(time.Minute)

@@ -202,7 +202,9 @@ func (r *room) pushTo(now time.Time, lanes string, seq uint64) {
 func (r *room) cursor(o *Outlet, t Tier) *Cursor {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return NewCursor(nil, "e", r, o, t, r.feed.Next(), r.feed.Seq())
+	c := NewCursor(nil, "e", r, o, t, r.feed.Next(), r.feed.Seq())
+	c.Room = r.feed.room
+	return c
 }
 
 func makeItems(after uint64, lanes string) []Item {
@@ -295,6 +297,11 @@ func brief(t failer, stream string) []string {
 			}
 		case wire.OpGap:
 			w = fmt.Sprintf("gap %d %d>%d", m.Missed, m.Prev, m.To)
+		case wire.OpTier:
+			w += " " + m.Tier + m.By
+			if m.To != m.Prev {
+				w += fmt.Sprintf(" %d>%d", m.Prev, m.To)
+			}
 		case wire.OpOnline:
 			w = fmt.Sprint("online ", m.Count)
 		}

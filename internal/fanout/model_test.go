@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,16 +25,32 @@ type follower struct {
 	online int
 	cursor *Cursor // nil while the session is out
 	lost   bool
-	tier   Tier // of the messages that the peer will read next
 
 	// The rest is what the peer has made of the stream.
 	in       bool
 	at       uint64 // its position
+	spans    []span // what it was told that it gets, since it came in
 	since    uint64 // where it came in
 	got      []uint64
 	missed   int
 	told     int // the last count
 	presence []presence
+}
+
+// span is a part of a stay with one tier.
+type span struct {
+	after uint64 // this position
+	wants Tier
+	gets  Tier
+}
+
+// tierAt returns the span that an event lies in.
+func (f *follower) tierAt(seq uint64) span {
+	i := len(f.spans) - 1
+	for i > 0 && f.spans[i].after >= seq {
+		i--
+	}
+	return f.spans[i]
 }
 
 // presence is a stay in the room: what enters the queue with it, in order.
@@ -107,7 +124,7 @@ func (m *machine) work(t *rapid.T) {
 				f.judge(t)
 			}
 			f.in, f.at, f.since, f.got, f.missed, f.told = true, msg.Seq, msg.Seq, nil, 0, msg.Online
-			f.tier = f.presence[0].tier
+			f.spans = []span{{msg.Seq, f.presence[0].tier, f.presence[0].tier}}
 			if f.presence[0].from != msg.Seq {
 				t.Fatalf("the peer enters at %d, the room let it in at %d", msg.Seq, f.presence[0].from)
 			}
@@ -123,11 +140,13 @@ func (m *machine) work(t *rapid.T) {
 		case wire.OpEvents:
 			f.events(t, &msg)
 		case wire.OpGap:
-			if !f.in || f.tier != TierFull || msg.Missed == 0 || msg.Prev > f.at || msg.To < f.at {
-				t.Fatalf("gap of %d from %d to %d at %d, in: %v, tier: %d", msg.Missed, msg.Prev, msg.To, f.at, f.in, f.tier)
+			if !f.in || f.tierAt(f.at+1).wants != TierFull || msg.Missed == 0 || msg.Prev > f.at || msg.To < f.at {
+				t.Fatalf("gap of %d from %d to %d at %d, in: %v, tiers: %v", msg.Missed, msg.Prev, msg.To, f.at, f.in, f.spans)
 			}
 			f.at = msg.To
 			f.missed += msg.Missed
+		case wire.OpTier:
+			f.retier(t, &msg)
 		case wire.OpOnline:
 			if !f.in {
 				t.Fatal("a count of a room that the peer has left")
@@ -154,6 +173,25 @@ func (f *follower) events(t *rapid.T, msg *wire.Message) {
 	f.at = msg.To
 }
 
+// retier takes the message that from here on another tier comes.
+func (f *follower) retier(t *rapid.T, msg *wire.Message) {
+	gets := Tier(slices.Index(tierNames[:], msg.Tier))
+	next, last := span{f.at, gets, gets}, f.tierAt(f.at+1)
+	if msg.By == "server" {
+		next.wants = TierFull
+	}
+	if msg.To > 0 {
+		if msg.Prev > f.at || msg.To <= f.at {
+			t.Fatalf("tier %s from %d to %d at %d", msg.Tier, msg.Prev, msg.To, f.at)
+		}
+		f.at, next.after = msg.To, msg.To
+	}
+	if !f.in || gets == TierCritical && msg.By != "" || next.gets == last.gets && next.wants == last.wants {
+		t.Fatalf("tier %s, by %q, after %v, in: %v", msg.Tier, msg.By, last, f.in)
+	}
+	f.spans = append(f.spans, next)
+}
+
 // judge compares what came during one presence with what was pushed: up to
 // the peer's position, or to where the room takes over if the cursor was lost.
 func (f *follower) judge(t *rapid.T) {
@@ -173,7 +211,7 @@ func (f *follower) check(t *rapid.T, until uint64, ahead bool) {
 		if e.seq <= f.since {
 			continue
 		}
-		has := len(got) > 0 && got[0] == e.seq
+		has, tier := len(got) > 0 && got[0] == e.seq, f.tierAt(e.seq)
 		switch {
 		case e.seq > until:
 			if e.lane == Volatile {
@@ -183,11 +221,11 @@ func (f *follower) check(t *rapid.T, until uint64, ahead bool) {
 				t.Fatalf("event %d came beyond %d", e.seq, until)
 			}
 			continue
-		case has && e.lane > f.tier:
-			t.Fatalf("event %d of lane %d came to tier %d", e.seq, e.lane, f.tier)
-		case !has && e.lane <= f.tier && e.lane < Volatile:
+		case has && e.lane > tier.gets:
+			t.Fatalf("event %d of lane %d came to tier %v", e.seq, e.lane, tier)
+		case !has && e.lane <= tier.gets && e.lane < Volatile:
 			t.Fatalf("event %d of lane %d has not come; the peer is at %d", e.seq, e.lane, until)
-		case !has && f.tier == TierFull:
+		case !has && e.lane == Volatile && tier.wants == TierFull:
 			volatile++
 		}
 		if has {
@@ -224,6 +262,9 @@ func testOutletModel(t *testing.T) {
 				<-time.After(time.Duration(ms) * time.Millisecond)
 			},
 			"talk":   m.talk,
+			"retier": m.retier,
+			"lag":    func(*rapid.T) { m.fallBehind() },
+			"check":  func(*rapid.T) { m.Recheck(time.Now()) },
 			"move":   m.move,
 			"resync": func(*rapid.T) { m.resync() },
 			"":       m.work,
@@ -293,6 +334,21 @@ func (m *machine) move(t *rapid.T) {
 	}
 }
 
+// retier has the session choose another tier.
+func (m *machine) retier(t *rapid.T) {
+	if f := m.pick(t); f.cursor != nil {
+		f.cursor.SetTier(rapid.SampledFrom([]Tier{TierFull, TierReduced, TierCritical}).Draw(t, "tier"))
+	}
+}
+
+// fallBehind makes the session one that the next flush lowers.
+func (m *machine) fallBehind() {
+	m.conn.stall()
+	m.Control([]byte("?\n"))
+	<-time.After(lagBehind + 1)
+	m.rig.read(1)
+}
+
 // resync lets the session enter again where it fell out.
 func (m *machine) resync() {
 	for _, f := range m.rooms {
@@ -309,7 +365,15 @@ func (m *machine) settle(t *rapid.T) {
 		m.rig.read(unlimited)
 		m.resync()
 	}
+	for range 2 { // of which the first may find that it was behind
+		<-time.After(holdMost + 1)
+		m.Recheck(time.Now())
+		m.Flush()
+	}
 	m.work(t)
+	if m.stats.Lowered.Load() != 0 {
+		t.Fatal("the session is lowered for ever")
+	}
 	if m.taken != len(m.conn.got()) || m.read != m.sent || m.Queued() != 0 || m.BlockedFor(time.Now().Add(time.Hour)) != 0 {
 		t.Fatalf("%d of %d bytes make messages; %d of %d came; %d bytes wait", m.taken, len(m.conn.got()), m.read, m.sent, m.Queued())
 	}
@@ -324,6 +388,9 @@ func (m *machine) settle(t *rapid.T) {
 			t.Fatalf("the peer was told of %d in room %s, there are %d", f.told, name, f.online)
 		}
 		f.check(t, f.feed.Seq(), false)
+		if got, want := f.tierAt(f.at+1), f.cursor.Tier(); got.gets != want || got.wants != want {
+			t.Fatalf("the peer has tier %v in room %s, and wants %d", got, name, want)
+		}
 		if f.cursor.Seq() != f.at {
 			t.Fatalf("the cursor is at %d, the peer at %d", f.cursor.Seq(), f.at)
 		}

@@ -39,6 +39,7 @@ type Outlet struct {
 	// The fields below belong to whoever has the turn.
 	rest []byte // of a message that was sent in part
 	full bool   // the connection took less than it was offered
+	lag  *lag   // nil while it has always taken everything
 	// ending says that only the last message is left in the queue: cursors go no
 	// further than the head as it was when this was found.
 	ending bool
@@ -56,12 +57,15 @@ type Outlet struct {
 	// fullSince is since when the connection has taken nothing although
 	// something waits; zero if nothing waits.
 	fullSince time.Time
+	lowered   bool // counts in Counters.Lowered
+	gone      bool // Closed was called
 }
 
 // note is one message of the queue.
 type note struct {
 	wire   []byte
 	enters *Cursor // becomes active behind this message
+	ends   *Cursor // was in its place before
 	final  bool
 }
 
@@ -98,7 +102,7 @@ func (o *Outlet) Offer(message []byte) bool {
 // deliver what follows it. replaced, if not nil, delivers nothing more from the
 // moment of the call.
 func (o *Outlet) Enter(message []byte, c, replaced *Cursor) bool {
-	n := note{wire: o.encode(message), enters: c}
+	n := note{wire: o.encode(message), enters: c, ends: replaced}
 	o.mu.Lock()
 	o.removeLocked(replaced)
 	ok := o.pushLocked(n)
@@ -116,7 +120,7 @@ func (o *Outlet) Enter(message []byte, c, replaced *Cursor) bool {
 func (o *Outlet) Leave(c *Cursor, message []byte) bool {
 	o.mu.Lock()
 	o.removeLocked(c)
-	ok := o.pushLocked(note{wire: o.encode(message)})
+	ok := o.pushLocked(note{wire: o.encode(message), ends: c})
 	o.mu.Unlock()
 	if ok {
 		o.Flush()

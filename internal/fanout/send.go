@@ -2,71 +2,9 @@ package fanout
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
-
-// Scratch is the memory that one goroutine needs to send. It is used again for
-// the next outlet.
-type Scratch struct {
-	bufs    [][]byte
-	segs    []segment
-	batches []*Batch
-	lost    []*Cursor
-	cursors []*Cursor // of the outlet, none of which is changed
-	room    []*Cursor // of one room, while it is flushed
-	more    bool      // the budget ended before the cursor was at the head
-}
-
-// segment is one piece of what a send carries, and what is true when it is on
-// its way.
-type segment struct {
-	size    int    // of mark and wire
-	mark    []byte // the client's positions, right before wire and of one piece with it; or nil
-	wire    []byte
-	cursor  *Cursor // nil: rest or control; of a note: the one that it lets in
-	next    uint64
-	counted uint64
-	seq     uint64 // the position that the session knows by it; 0: no news
-	missed  int
-	latest  *Shared
-	from    origin
-}
-
-// origin is where a segment without a cursor comes from.
-type origin uint8
-
-const (
-	fromCursor origin = iota
-	fromRest
-	fromControl
-	fromQueue
-	fromFinal // the last note of the queue
-)
-
-var scratches = sync.Pool{New: func() any { return new(Scratch) }}
-
-func (s *Scratch) add(wire []byte, seg segment) {
-	seg.wire, seg.size = wire, len(seg.mark)+len(wire)
-	s.segs = append(s.segs, seg)
-	if len(seg.mark) > 0 {
-		s.bufs = append(s.bufs, seg.mark)
-	}
-	if len(wire) > 0 {
-		s.bufs = append(s.bufs, wire)
-	}
-}
-
-// reset forgets what was sent, so that the scratch keeps nothing alive.
-func (s *Scratch) reset() {
-	clear(s.bufs)
-	clear(s.segs)
-	clear(s.batches[:cap(s.batches)])
-	clear(s.lost)
-	s.cursors = nil
-	s.bufs, s.segs, s.batches, s.lost, s.more = s.bufs[:0], s.segs[:0], s.batches[:0], s.lost[:0], false
-}
 
 // Counters counts what outlets did. Read it with atomic loads.
 type Counters struct {
@@ -76,6 +14,7 @@ type Counters struct {
 	Gaps      atomic.Uint64 // gap messages
 	Missed    atomic.Uint64 // events that gap messages counted
 	Lost      atomic.Uint64 // cursors that fell out of their feed
+	Lowered   atomic.Int64  // outlets that are fed less now, because they lag
 }
 
 // Flush sends what there is to send, as far as the connection takes it.
@@ -159,9 +98,7 @@ func (o *Outlet) step(s *Scratch, now time.Time) progress {
 	}
 	o.gather(s, now)
 	if len(s.segs) == 0 {
-		if o.full { // what waited is gone
-			o.setFull(time.Time{})
-		}
+		o.taken(now) // what waited is gone
 		return empty
 	}
 	total := 0
@@ -181,21 +118,21 @@ func (o *Outlet) step(s *Scratch, now time.Time) progress {
 			return dead
 		}
 	}
-	if final := o.settle(s, n); final {
+	if final := o.settle(s, n, now); final {
 		o.end()
 		o.conn.Finish()
 		return dead
 	}
 	if n == total {
-		if o.full {
-			o.setFull(time.Time{})
-		}
 		if s.more {
+			o.unfull()
 			return sent
 		}
+		o.taken(now)
 		return empty
 	}
 	o.stats.Short.Add(1)
+	o.lagging().short(now)
 	if n > 0 || !o.full {
 		o.setFull(time.Now())
 	}
@@ -237,6 +174,9 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 			final, o.ending = n, true
 			break
 		}
+		if n.ends != nil {
+			n.ends.settleDebt(s)
+		}
 		seg := segment{from: fromQueue, cursor: n.enters}
 		if n.enters != nil {
 			n.enters.activate()
@@ -247,6 +187,7 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		budget -= len(n.wire)
 	}
 	o.mu.Unlock()
+	o.watch(s.cursors, now)
 	oldest := now.Add(-o.limits.VolatileAge)
 	for _, c := range s.cursors {
 		if !c.active || c.lost {
@@ -300,7 +241,7 @@ func (o *Outlet) mark(cursors []*Cursor) []byte {
 
 // settle notes what n sent bytes have carried. It reports whether the last
 // message of the session is among it.
-func (o *Outlet) settle(s *Scratch, n int) (final bool) {
+func (o *Outlet) settle(s *Scratch, n int, now time.Time) (final bool) {
 	o.rest = nil
 	notes := 0
 	var control []byte
@@ -322,12 +263,15 @@ func (o *Outlet) settle(s *Scratch, n int) (final bool) {
 			if seg.cursor != nil {
 				seg.cursor.entered = true
 			}
-		case fromCursor:
-			seg.cursor.commit(seg)
-			if seg.missed > 0 {
-				o.stats.Gaps.Add(1)
-				o.stats.Missed.Add(uint64(seg.missed))
+		case fromGap:
+			o.stats.Gaps.Add(1)
+			if seg.cursor.owed == 0 { // else it is news of what was left out on purpose
+				o.lagging().gap(now)
 			}
+			o.stats.Missed.Add(uint64(seg.missed))
+			seg.cursor.commit(seg)
+		case fromCursor, fromTier:
+			seg.cursor.commit(seg)
 		}
 		if o.rest != nil {
 			break
@@ -337,6 +281,20 @@ func (o *Outlet) settle(s *Scratch, n int) (final bool) {
 		o.unqueue(notes, control)
 	}
 	return o.last && o.rest == nil
+}
+
+// taken notes that nothing waits for the connection any more.
+func (o *Outlet) taken(now time.Time) {
+	o.unfull()
+	if o.lag != nil {
+		o.lag.whole(now)
+	}
+}
+
+func (o *Outlet) unfull() {
+	if o.full {
+		o.setFull(time.Time{})
+	}
 }
 
 // setFull notes since when the connection has been full; zero: it is not.
@@ -383,6 +341,11 @@ func (o *Outlet) Closed() {
 	defer o.mu.Unlock()
 	o.closing, o.queue, o.queued, o.control, o.cursors = true, nil, 0, nil, nil
 	o.fullSince = time.Time{}
+	o.gone = true
+	if o.lowered {
+		o.lowered = false
+		o.stats.Lowered.Add(-1)
+	}
 	if o.drained != nil {
 		close(o.drained)
 		o.drained = nil

@@ -8,7 +8,7 @@ import (
 
 // worker flushes the rooms that are due, several for each time it wakes.
 type worker struct {
-	gap  time.Duration
+	gaps Gaps
 	wake chan struct{} // holds one token: there is something new to look at
 	quit chan struct{}
 	once sync.Once
@@ -18,6 +18,11 @@ type worker struct {
 	mu    sync.Mutex // guards the fields below and the state of all tickets
 	queue []*Ticket  // due
 	later ticketHeap // delayed
+	// busy counts the rooms that wait for a worker or for their gap, or are being
+	// flushed; load is what one flush of all of them costs.
+	busy    int
+	load    time.Duration
+	flushes uint64
 }
 
 func (w *worker) notify() {
@@ -29,10 +34,11 @@ func (w *worker) notify() {
 
 // schedule has t run at `at` or when its gap has passed, whichever is later. It
 // reports whether the worker must look.
-func (w *worker) schedule(t *Ticket, at time.Time) bool {
+func (w *worker) schedule(t *Ticket, now, at time.Time) bool {
+	held := false // by its gap
 	if !t.flushed.IsZero() {
-		if ready := t.flushed.Add(w.gap); ready.After(at) {
-			at = ready
+		if ready := t.flushed.Add(t.pace.at(now, w.gaps)); !ready.Before(at) {
+			at, held = ready, true
 		}
 	}
 	switch t.state {
@@ -44,6 +50,7 @@ func (w *worker) schedule(t *Ticket, at time.Time) bool {
 		}
 		return false
 	case delayed:
+		w.setBusy(t, t.busy || held)
 		if !at.Before(t.due) {
 			return false
 		}
@@ -51,14 +58,29 @@ func (w *worker) schedule(t *Ticket, at time.Time) bool {
 		heap.Fix(&w.later, t.heapIndex)
 		return t.heapIndex == 0
 	}
-	if !at.After(time.Now()) {
+	if !at.After(now) {
 		t.state = queued
+		w.setBusy(t, true)
 		w.queue = append(w.queue, t)
 		return len(w.queue) == 1
 	}
 	t.state, t.due = delayed, at
+	w.setBusy(t, held)
 	heap.Push(&w.later, t)
 	return t.heapIndex == 0
+}
+
+// setBusy counts t among the rooms that wait or are being flushed, or does not.
+func (w *worker) setBusy(t *Ticket, busy bool) {
+	switch {
+	case busy && !t.busy:
+		w.busy++
+		w.load += t.pace.cost
+	case !busy && t.busy:
+		w.busy--
+		w.load -= t.pace.cost
+	}
+	t.busy = busy
 }
 
 // loop runs until Close.
@@ -94,15 +116,15 @@ func (w *worker) loop() {
 
 // flush flushes one room: it seals, then sends for every cursor in turn.
 func (w *worker) flush(t *Ticket, s *Scratch) {
+	now := time.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			s.reset()
 			w.panicked(p)
 		}
 		clear(s.room)
-		w.done(t)
+		w.done(t, now, time.Now())
 	}()
-	now := time.Now()
 	w.begin(t, now)
 	s.room = t.task.Flush(now, s.room[:0])
 	for _, c := range s.room {
@@ -122,6 +144,7 @@ func (w *worker) take(dst []*Ticket, now time.Time) ([]*Ticket, time.Duration) {
 	}
 	for _, t := range dst {
 		t.state = flying
+		w.setBusy(t, true)
 	}
 	if len(w.later) > 0 {
 		return dst, w.later[0].due.Sub(now)
@@ -137,14 +160,19 @@ func (w *worker) begin(t *Ticket, now time.Time) {
 	t.flushed, t.rerun = now, time.Time{}
 }
 
-func (w *worker) done(t *Ticket) {
+// done notes a flush that took from began to now, and what gap it asks for.
+func (w *worker) done(t *Ticket, began, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.flushes++
+	w.setBusy(t, false) // it counts with what it costs
+	t.pace.flushed(now.Sub(began))
+	t.pace.adapt(now, w.gaps, w.busy+1, w.load+t.pace.cost)
 	t.state = idle
 	if !t.rerun.IsZero() {
 		at := t.rerun
 		t.rerun = time.Time{}
-		w.schedule(t, at)
+		w.schedule(t, now, at)
 	}
 }
 

@@ -61,6 +61,25 @@ func AppendGap(dst []byte, room string, prev uint64, missed int, to uint64) []by
 	return append(strconv.AppendUint(dst, to, 10), '}')
 }
 
+// AppendTier appends a "tier" message: from here on the client gets this part of
+// the room. lowered says that it is less than it has chosen. Its position moves
+// from prev to to; they are left out if they are the same.
+func AppendTier(dst []byte, room, tier string, lowered bool, prev, to uint64) []byte {
+	dst = appendHead(dst, OpTier, 0, room)
+	dst = append(dst, `,"tier":`...)
+	dst = AppendString(dst, tier)
+	if lowered {
+		dst = append(dst, `,"by":"server"`...)
+	}
+	if prev != to {
+		dst = append(dst, `,"prev":`...)
+		dst = strconv.AppendUint(dst, prev, 10)
+		dst = append(dst, `,"to":`...)
+		dst = strconv.AppendUint(dst, to, 10)
+	}
+	return append(dst, '}')
+}
+
 // AppendOnline appends an "online" message; joined may be nil.
 func AppendOnline(dst []byte, room string, count int, joined *Arrivals) []byte {
 	dst = appendHead(dst, OpOnline, 0, room)

@@ -24,6 +24,7 @@ const (
 	OpHeldDrop = "held.drop"
 	OpRefresh  = "refresh"
 	OpPing     = "ping"
+	OpTier     = "tier" // also what a server says
 
 	OpWelcome = "welcome"
 	OpJoined  = "joined"
@@ -95,6 +96,8 @@ type Message struct {
 	Kind      string          `json:"kind,omitempty"`
 	At        int64           `json:"at,omitempty"`
 	Body      json.RawMessage `json:"body,omitempty"`
+	Tier      string          `json:"tier,omitempty"`
+	By        string          `json:"by,omitempty"`
 	Code      string          `json:"code,omitempty"`
 	Reason    string          `json:"reason,omitempty"`
 	Retry     int64           `json:"retry_ms,omitempty"`
