@@ -160,7 +160,10 @@ export interface Options {
   fallbackTimeout?: number;
   /** The same for the last transport in the list, and for the token. Defaults to 15000 milliseconds. */
   connectTimeout?: number;
-  /** Milliseconds that one answer may take. Requests with a cid are then sent again, others fail with 'timeout'. Defaults to 10000. */
+  /**
+   * Milliseconds that one answer may take. Requests with a cid are then sent again, others fail with 'timeout'. If a WebSocket brings nothing
+   * else either, it is first found out whether it stands, which takes 5 s. Defaults to 10000.
+   */
   answerTimeout?: number;
   /** Milliseconds until a better transport is tried again, about; doubles up to half an hour. Infinity: never. Defaults to 60000. */
   upgradeAfter?: number;

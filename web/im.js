@@ -1441,6 +1441,7 @@ class Core {
         return;
       case 'left':
         if (m.id) this.#answer(m);
+        else if (link.implicit && !m.code && r) this.join(r); // a request from before the join has overtaken the one with it
         else if (answersJoin) this.#end(r.joining, null, refusal(m, 'kicked'));
         else if (r?.in) this.#putOut(r, refusal(m, 'kicked'));
         return;

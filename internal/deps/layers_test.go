@@ -21,11 +21,12 @@ const (
 	show            // L5 too: examples, benchmarks and tools, which nobody imports
 )
 
-// layers places each directory of the repository by its first element.
+// layers places each directory of the repository with the line of itself, or of the nearest one above it.
 var layers = map[string]layer{
 	".":         core,
 	"internal":  internals,
 	"web":       internals,
+	"web/test":  show, // servers for the browser tests
 	"transport": transport,
 
 	"gift":      feature,
@@ -58,11 +59,22 @@ type place struct {
 
 // placeOf puts a directory into its layer. module is the directory of its module.
 func placeOf(dir, module string) place {
-	first, _, _ := strings.Cut(dir, "/")
-	if l := layers[first]; module == "." || l == show {
+	if l := layerOf(dir); module == "." || l == show {
 		return place{dir, l}
 	}
 	return place{dir, nested}
+}
+
+func layerOf(dir string) layer {
+	if dir == "." {
+		return layers[dir]
+	}
+	for ; dir != "."; dir = path.Dir(dir) {
+		if l, ok := layers[dir]; ok {
+			return l
+		}
+	}
+	return unknown
 }
 
 // objection says why from must not import to, or "".
@@ -189,6 +201,8 @@ func TestObjection(t *testing.T) {
 		{from: "storage/natslog", fromModule: "storage/natslog", to: "internal/wire", want: "its own version"},
 		{from: "bench", fromModule: "bench", to: "internal/ws"},
 		{from: "examples/liveroom", to: "internal/replay"},
+		{from: "web/test/browser/hub", to: "."},
+		{from: ".", to: "web/test/browser/hub", want: "it never uses theirs"},
 
 		{from: "newthing", to: ".", want: "no layer"},
 		{from: ".", to: "newthing", want: "no layer"},

@@ -148,6 +148,7 @@ function entry(name, className, words) {
   item.className = className;
   const author = document.createElement('b');
   author.textContent = name;
+  author.dir = 'auto';
   author.style.setProperty('--hue', hue(name));
   item.append(avatar(name), author, words);
   return item;
@@ -165,6 +166,7 @@ export function avatar(name) {
 function span(text) {
   const element = document.createElement('span');
   element.textContent = text;
+  element.dir = 'auto'; // what is written from right to left moves nothing beside it
   return element;
 }
 
