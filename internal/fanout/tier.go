@@ -79,6 +79,10 @@ func (c *Cursor) retier(s *Scratch) (gets Tier, lowered bool) {
 	if wants == c.wanted && gets == c.tier {
 		return gets, gets < wants
 	}
+	if wants < c.wanted && c.next < c.counted {
+		s.more = true // a gap has told of the next batch: first that, by the tier before
+		return c.tier, c.tier < c.wanted
+	}
 	prev := c.at
 	c.at = max(c.at, c.passed)
 	if c.owed > 0 {
