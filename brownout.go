@@ -151,7 +151,7 @@ func (h *Hub) slow(room string, class Class) error {
 	if !ok {
 		return nil // the first event of a room that is not in use yet
 	}
-	wait := c.slowed.take(time.Now())
+	wait := c.slowed.take()
 	if wait == 0 {
 		return nil
 	}
@@ -164,16 +164,13 @@ func (h *Hub) slow(room string, class Class) error {
 type slowed struct{ bucket atomic.Pointer[rate.Limiter] }
 
 // take takes a token. If there is none it returns after which time there will be.
-func (s *slowed) take(now time.Time) (wait time.Duration) {
+func (s *slowed) take() (wait time.Duration) {
 	b := s.bucket.Load()
 	if b == nil {
 		s.bucket.CompareAndSwap(nil, rate.NewLimiter(slowedRate, slowedBurst))
 		b = s.bucket.Load()
 	}
-	r := b.ReserveN(now, 1)
-	if wait = r.DelayFrom(now); wait > 0 {
-		r.CancelAt(now)
-	}
+	wait, _ = reserve(b)
 	return wait
 }
 
