@@ -171,7 +171,7 @@ type namer map[string]string
 var randomFields = regexp.MustCompile(`"(sid|epoch|event|id)":"([^"]+)"`)
 
 func (n namer) replace(m string) string {
-	return randomFields.ReplaceAllStringFunc(m, func(field string) string {
+	m = randomFields.ReplaceAllStringFunc(m, func(field string) string {
 		parts := randomFields.FindStringSubmatch(field)
 		kind, value := parts[1], parts[2]
 		if kind == "id" && len(value) < 16 { // of a user
@@ -193,6 +193,10 @@ func (n namer) replace(m string) string {
 		}
 		return `"` + parts[1] + `":"` + name + `"`
 	})
+	for value, name := range n { // keys of a tally
+		m = strings.ReplaceAll(m, `"`+value+`":`, `"`+name+`":`)
+	}
+	return m
 }
 
 func (n namer) restore(m string) string {

@@ -28,6 +28,8 @@ export interface Comment {
   id?: string | number;
   /** The heavier ones get the free tracks first, the lightest is dropped first. Defaults to 0. */
   weight?: number;
+  /** What the hub has answered. `merged` has a +1 unless there is a ×N; `shed` and `held`, which others do not see, are faint. Defaults to 'ok'. */
+  status?: 'ok' | 'merged' | 'shed' | 'held' | (string & {});
 }
 
 /** A value out of its bounds throws a RangeError that names it. */
@@ -65,7 +67,7 @@ export interface DanmakuOptions {
  * comments stand. While the page is in the background the stage is frozen and
  * takes nothing, so nothing bursts out afterwards.
  *
- * To style from outside: `danmaku-layer::part(comment)`, also `own` and `dark`.
+ * To style from outside: `danmaku-layer::part(comment)`, also `own`, `dark` and `faint`.
  */
 export class Danmaku {
   /**
@@ -81,8 +83,11 @@ export class Danmaku {
    */
   show(comment: Comment): Promise<boolean>;
 
-  /** Changes the ×N of a comment that flies or waits. False if there is none with this id (any more). */
-  update(id: string | number, change: { count: number }): boolean;
+  /**
+   * Changes the ×N of a comment that flies or waits, and what became of it. What is left out stays. False if there is none with
+   * this id (any more). The overlay knows no protocol: feed it the counts of a `tally`, see "Overload" in README.md.
+   */
+  update(id: string | number, change: { count?: number; status?: Comment['status'] }): boolean;
 
   /** Takes a comment away, as when a moderator does. False if it is not here. */
   remove(id: string | number): boolean;

@@ -199,9 +199,11 @@ const longestQueue = 60;
 
 const times = (count) => (count > fullest ? widestBadge : count > 1 ? `×${count}` : '');
 const countOf = (count) => (count > 1 ? Math.floor(count) : 1);
+const faint = ['shed', 'held']; // what others do not see
+const badgeOf = ({ count, status }) => times(count) || (status === 'merged' ? '+1' : '');
 
 // A comment as it came, made harmless.
-function accept({ text, mode, color, size, count, own, id, weight }, limit) {
+function accept({ text, mode, color, size, count, own, id, weight, status }, limit) {
   return {
     text: clean(text, limit),
     kind: (typeof mode === 'string' || typeof mode === 'number') && Object.hasOwn(kinds, mode) ? kinds[mode] : 'scroll',
@@ -211,6 +213,7 @@ function accept({ text, mode, color, size, count, own, id, weight }, limit) {
     count: countOf(count),
     own: own === true,
     id,
+    status,
     weight: own === true ? Infinity : Number(weight) || 0,
   };
 }
@@ -245,8 +248,9 @@ const styles = `
 .flying { visibility: visible; }
 .dark { text-shadow: 0 0 2px #fff, 1px 0 1px #fff, -1px 0 1px #fff, 0 1px 1px #fff; }
 .own { padding: 0 .4em; border-radius: .3em; box-shadow: inset 0 0 0 1.5px; background: rgb(0 0 0 / .3); }
+.faint { opacity: .55; box-shadow: none; outline: 1.5px dashed; outline-offset: -1.5px; }
 span { unicode-bidi: isolate; overflow: hidden; text-overflow: ellipsis; }
-b { flex: none; margin-left: .4em; font-size: .72em; font-style: italic; font-variant-numeric: tabular-nums; color: #ffd54a; }
+b { flex: none; margin-left: .4em; transform-origin: left; font-size: .72em; font-style: italic; font-variant-numeric: tabular-nums; color: #ffd54a; }
 b:empty { display: none; }
 .dark b { color: inherit; }
 `;
@@ -343,21 +347,27 @@ export class Danmaku {
   }
 
   /**
-   * Changes the ×N of a comment that flies or waits. False if there is none
-   * with this id (any more).
+   * Changes the ×N of a comment that flies or waits, and what became of it:
+   * `merged` has a +1, `shed` and `held`, which others do not see, are faint. What is
+   * left out stays. False if there is none with this id (any more).
    * @param {string | number} id
-   * @param {{count: number}} change
+   * @param {{count?: number, status?: string}} change
    * @returns {boolean}
    */
-  update(id, { count }) {
+  update(id, { count, status }) {
     const item = this.#known(id);
     if (!item) return false;
-    const before = item.count;
-    item.count = countOf(count);
-    if (!item.flight || item.count === before) return true;
-    const { badge } = item.node;
-    badge.textContent = times(item.count);
-    if (item.count > before && !this.#still.matches) badge.animate({ transform: ['scale(1.4)', 'none'] }, 200);
+    const before = badgeOf(item);
+    const grown = count > item.count;
+    if (count !== undefined) item.count = countOf(count);
+    if (status !== undefined) item.status = status;
+    if (!item.flight) return true;
+    const { element, badge } = item.node;
+    for (const list of [element.classList, element.part]) list.toggle('faint', faint.includes(item.status));
+    const after = badgeOf(item);
+    if (after === before && !grown) return true;
+    badge.textContent = after;
+    if ((grown || before === '') && !this.#still.matches) badge.animate({ transform: ['scale(1.4)', 'none'] }, 200);
     return true;
   }
 
@@ -554,17 +564,17 @@ export class Danmaku {
       element.style.height = element.style.lineHeight = `${height}px`;
       element.style.maxWidth = '';
       // A count that may rise gets the room for it now.
-      badge.textContent = item.id === undefined ? times(item.count) : widestBadge;
+      badge.textContent = item.id === undefined ? badgeOf(item) : widestBadge;
     }
     for (const item of items) item.width = item.node.element.offsetWidth + 1;
-    for (const item of items) item.node.badge.textContent = times(item.count);
+    for (const item of items) item.node.badge.textContent = badgeOf(item);
   }
 
-  #dress({ text, color, own }) {
+  #dress({ text, color, own, status }) {
     const node = this.#nodes.pop() ?? this.#build();
     node.label.textContent = text;
     node.element.style.color = color;
-    const looks = `comment${own ? ' own' : ''}${isDark(color) ? ' dark' : ''}`;
+    const looks = `comment${own ? ' own' : ''}${isDark(color) ? ' dark' : ''}${faint.includes(status) ? ' faint' : ''}`;
     node.element.className = looks;
     node.element.setAttribute('part', looks);
     return node;

@@ -14,7 +14,7 @@ import (
 
 // TestGift gives gifts over POST, as a browser without a WebSocket does.
 func TestGift(t *testing.T) {
-	s, err := newServer(t.Context(), config{addr: "127.0.0.1:0", room: "42"})
+	s, err := newServer(t.Context(), config{addr: "127.0.0.1:0", room: "42"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

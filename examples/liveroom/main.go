@@ -65,7 +65,7 @@ func run(ctx context.Context, c config, ready func(url string)) error {
 	if c.crowd < 0 {
 		return fmt.Errorf("-crowd %d: want 0 or more", c.crowd)
 	}
-	s, err := newServer(ctx, c)
+	s, err := newServer(ctx, c, items)
 	if err != nil {
 		return err
 	}

@@ -141,16 +141,15 @@ func checkFiles(t *testing.T, c *http.Client, address, text string, seen map[str
 	}
 }
 
-// TestVisit is what a visitor does: get a name, join, read, and say something.
-func TestVisit(t *testing.T) {
-	address := start(t, config{speed: 10, crowd: 3, room: "42"})
+// join has a visitor get a cookie by a form, and enter the room with it.
+func join(ctx context.Context, t *testing.T, address string, form url.Values) (*client.Client, *client.Room) {
+	t.Helper()
 	browser := visitor(t)
-	resp, err := browser.PostForm(address+"guest", url.Values{"name": {" 小  明 "}})
+	resp, err := browser.PostForm(address+"guest", form)
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-
 	page, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
@@ -159,19 +158,26 @@ func TestVisit(t *testing.T) {
 	for _, cookie := range browser.Jar.Cookies(page) {
 		header.Add("Cookie", cookie.String())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	c, err := client.Dial(ctx, "ws://"+page.Host+"/im/ws", &client.Options{Header: header})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	if name := c.User().Name; name != "小 明" {
-		t.Errorf("the visitor is called %q", name)
-	}
+	t.Cleanup(func() { c.Close() })
 	room, err := c.Join(ctx, "42", nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return c, room
+}
+
+// TestVisit is what a visitor does: get a name, join, read, and say something.
+func TestVisit(t *testing.T) {
+	address := start(t, config{speed: 10, crowd: 3, room: "42"})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, room := join(ctx, t, address, url.Values{"name": {" 小  明 "}})
+	if name := c.User().Name; name != "小 明" {
+		t.Errorf("the visitor is called %q", name)
 	}
 	if _, err := room.Send(ctx, im.Chat, comment{Text: "你好"}); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/liveim/im"
+	"github.com/liveim/im/internal/replay"
 )
 
 // graceful is how long a shutdown waits for viewers and requests.
@@ -30,8 +31,9 @@ type server struct {
 	tasks sync.WaitGroup
 }
 
-// newServer listens on the configured address, but does not serve yet.
-func newServer(ctx context.Context, c config) (*server, error) {
+// newServer listens on the configured address, but does not serve yet. The items are the
+// recording that play will be given.
+func newServer(ctx context.Context, c config, items []replay.Item) (*server, error) {
 	page, err := newPage(c.room)
 	if err != nil {
 		return nil, err
@@ -60,6 +62,7 @@ func newServer(ctx context.Context, c config) (*server, error) {
 		listener: listener,
 		guests:   known,
 		room:     c.room,
+		storms:   storm{lines: stormLines(items)},
 		life:     ctx,
 	}
 	hub.Handle(giftOp, s.give)

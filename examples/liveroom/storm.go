@@ -10,6 +10,7 @@ import (
 
 	"github.com/liveim/im"
 	"github.com/liveim/im/client"
+	"github.com/liveim/im/internal/replay"
 )
 
 // stormOp is the operation by which a viewer lets a storm of danmaku break loose, to see
@@ -26,14 +27,35 @@ const (
 	stormRest = 20 * time.Second
 )
 
-// shouts are what everybody says at such a moment. The bots say something of their own
-// every other time.
+// shouts are what everybody says at such a moment. Three times in five a bot says something
+// of the recording.
 var shouts = []string{"666", "６６６", "6666666", "进了！！！", "GOAL", "goal!", "啊啊啊啊啊", "wow", "前方高能", "哈哈哈哈", "泪目", "gg"}
 
-// storm is when the last one began, as a time in nanoseconds.
-type storm struct{ last atomic.Int64 }
+// storm is what the room needs for storms.
+type storm struct {
+	last  atomic.Int64 // when one began, in nanoseconds since 1970
+	lines []comment    // of the recording
+}
 
-// begin carries out stormOp.
+const (
+	fewestLines = 50
+	mostLines   = 2000
+)
+
+// stormLines takes what the bots say from a recording, or makes it up if that has too little.
+func stormLines(items []replay.Item) (lines []comment) {
+	for _, it := range items {
+		if c, ok := newLine(it, 1).body.(comment); ok && it.Plain() && len(lines) < mostLines {
+			lines = append(lines, c)
+		}
+	}
+	if len(lines) < fewestLines {
+		return stormLines(replay.Generate(replay.Profile{Duration: time.Minute, Rate: 20}))
+	}
+	return lines
+}
+
+// storm carries out stormOp.
 func (s *server) storm(_ context.Context, r *im.Request) (any, error) {
 	if r.Room != s.room {
 		return nil, &im.Error{Code: im.CodeNotFound, Reason: "there is no such room here"}
@@ -75,11 +97,11 @@ func (s *server) shout(ctx context.Context, room *client.Room, bot int, until ti
 	var sends sync.WaitGroup
 	defer sends.Wait()
 	for n := 0; time.Now().Before(until); n++ {
-		text := shouts[(bot+n)%len(shouts)]
-		if (bot+n)%2 == 0 {
-			text = fmt.Sprintf("%s #%d", text, bot*1000+n)
+		said := comment{Text: shouts[(7*bot+n)%len(shouts)]}
+		if (bot+n)%5 < 3 {
+			said = s.storms.lines[(stormBots*n+bot)%len(s.storms.lines)]
 		}
-		sends.Go(func() { _, _ = room.Send(ctx, im.Danmaku, comment{Text: text}) }) // most are shed or merged
+		sends.Go(func() { _, _ = room.Send(ctx, im.Danmaku, said) }) // most are shed or merged
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

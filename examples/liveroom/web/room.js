@@ -3,19 +3,22 @@
 import { connect } from '/im/client.js';
 import { clean, Danmaku } from '/im/danmaku.js';
 import { avatar, Chat } from './chat.js';
+import { Composer } from './compose.js';
 import { Banners, GiftRow, isGift, picture } from './gifts.js';
 import { Likes } from './likes.js';
 import { Meter } from './meter.js';
 import { HostPanel, ModeChips } from './modes.js';
+import { OwnDanmaku } from './own.js';
 import { Scene } from './scene.js';
 import { language, text, translate } from './text.js';
 
 const $ = (id) => document.getElementById(id);
-const colors = ['#ffffff', '#fe5050', '#ff9a3c', '#ffd302', '#42d77d', '#4ab8ff', '#a98bff', '#ff7ac0'];
 const room = document.documentElement.dataset.room;
 const patience = 15_000; // ms that a message may take, over all reconnects
 const likesKey = 'im.total.like';
 const modesKey = 'im.modes';
+const calm = 0.75; // of the height flown over
+const high = 0.9; // in a storm
 
 translate(document);
 const scene = new Scene($('scene'));
@@ -28,16 +31,24 @@ const likes = new Likes(
   (total) => ($('likes').textContent = compact.format(total)),
   $('hearts'),
 );
-const chips = new ModeChips($('chips'), text, () => client?.now() ?? Date.now());
-const host = new HostPanel($('modes'), $('queue'), text, setModes, (event, pass) => attempt(() => inRoom().decide(event, pass)));
+const now = () => client?.now() ?? Date.now(); // of the server
+const chips = new ModeChips($('chips'), text, now);
+const host = new HostPanel($('modes'), $('queue'), text, {
+  set: (modes) => attempt(() => inRoom().setModes(modes)),
+  decide: (event, pass) => attempt(() => inRoom().decide(event, pass)),
+  now,
+});
+const composer = new Composer($('composer'), text, say);
+const own = new OwnDanmaku(danmaku, (body, id) => fly(body, { own: true, id }));
 const meter = new Meter(showMeter);
 let me = { id: '', name: '', roles: [] };
+const isHost = () => Boolean(me.roles?.includes('host'));
 
 // Identity: a cookie that only the server reads. The name goes along, since the
 // server of the demo forgets its guests when it restarts.
 
-async function signIn(name, isHost = me.roles?.includes('host') || asHost) {
-  const response = await fetch('/guest', { method: 'POST', body: new URLSearchParams({ name, host: Boolean(isHost) }) });
+async function signIn(name, host = isHost() || asHost) {
+  const response = await fetch('/guest', { method: 'POST', body: new URLSearchParams({ name, host }) });
   if (!response.ok) throw new Error(await response.text());
   showMe(await response.json());
 }
@@ -45,7 +56,7 @@ async function signIn(name, isHost = me.roles?.includes('host') || asHost) {
 function showMe(user) {
   me = user;
   $('me-name').textContent = user.name;
-  $('host').hidden = !user.roles?.includes('host');
+  $('host').hidden = !isHost();
   $('me-avatar').replaceWith(Object.assign(avatar(user.name), { id: 'me-avatar' }));
 }
 
@@ -118,7 +129,10 @@ async function enter(since = null) {
   joined.on('event', show);
   joined.on('gap', ({ missed }) => skip(missed));
   joined.on('online', ({ count }) => showOnline(count));
-  joined.on('fate', ({ error }) => error && toast(explain(error)));
+  joined.on('fate', ({ cid, status, error }) => {
+    own.fate(cid, error ? 'refused' : status);
+    if (error) toast(explain(error));
+  });
   joined.on('held', (held) => host.held(held, `${clean(held.event?.from?.name, 24)}: ${textOf(held.event?.body)}`));
   joined.on('left', leave);
   joined.state.on(modesKey, showModes);
@@ -163,40 +177,44 @@ function showOnline(count) {
 const stats = { skipped: 0 };
 
 /** How much of what is said is shown. */
-function showMeter({ shown, offered, merged, shed, storm }) {
-  $('stat-rate').textContent = storm ? text.ofOffered(Math.round(shown), Math.round(offered)) : shown.toFixed(1);
+function showMeter({ shown, offered, lost, merged, shed, storm }) {
+  const rates = text.ofOffered(Math.round(shown), Math.round(offered));
+  $('stat-rate').textContent = storm ? rates : shown.toFixed(1);
   $('stat-merged').textContent = merged.toLocaleString();
   $('stat-shed').textContent = shed.toLocaleString();
   $('stat-skipped').textContent = stats.skipped.toLocaleString();
   $('player').classList.toggle('stormy', storm);
+  danmaku.density = storm ? high : calm;
+  $('stormy').hidden = !storm;
+  $('stormy').textContent = storm ? text.stormy(rates, lost.toLocaleString()) : '';
 }
 
 /** Shows one event of the room. Unknown kinds are left to newer pages. */
-function show({ id, kind, from, body, n = 1, replayed }) {
-  const own = from !== undefined && from.id === me.id;
+function show({ id, kind, from, body, n: count = 1, replayed }) {
+  const mine = from !== undefined && from.id === me.id;
   const name = clean(from?.name, 24) || clean(from?.id, 24) || '?';
   switch (kind) {
     case 'danmaku':
       if (replayed) break; // what flew by before is not flown again
-      scene.cheer(Math.min(n, 10));
+      scene.cheer(Math.min(count, 10));
       meter.flown();
-      if (!(own && echoes.take(textOf(body)))) fly(body, n, own, id);
+      if (!(mine && own.take(id, textOf(body), count))) fly(body, { count, own: mine, id });
       break;
     case 'tally':
       if (replayed) break;
       meter.tally(body ?? {});
-      for (const [event, count] of Object.entries(body?.counts ?? {})) danmaku.update(event, { count });
+      for (const [event, count] of Object.entries(body?.counts ?? {})) danmaku.update(own.nameOf(event), { count });
       break;
     case 'chat':
       scene.cheer();
-      chat.say({ name, text: textOf(body), own, old: replayed });
+      chat.say({ name, text: textOf(body), own: mine, old: replayed });
       break;
     case 'like':
       if (!replayed) likes.grow(body);
       break;
     case 'gift':
       if (!isGift(body?.gift)) break; // a newer one
-      chat.gift({ name, text: text.gave(text[body.gift]), picture: picture(body.gift), own, old: replayed });
+      chat.gift({ name, text: text.gave(text[body.gift]), picture: picture(body.gift), own: mine, old: replayed });
       if (replayed) break;
       scene.cheer(5);
       banners.show({ id: from?.id, name, gift: body.gift });
@@ -219,81 +237,42 @@ function textOf(body) {
   return clean(body?.text, 200);
 }
 
-function fly(body, count, own, id) {
-  danmaku.show({ text: body?.text, color: body?.color, mode: body?.mode, size: body?.size, count, own, id });
+function fly(body, as) {
+  // What many say finds a place first.
+  danmaku.show({ text: body?.text, color: body?.color, mode: body?.mode, size: body?.size, weight: as.count, ...as });
 }
 
 // Sending.
 
-// Own danmaku are shown at once, whatever becomes of them. Their texts are
-// remembered for as long as they may come back from the server.
-const echoes = {
-  waiting: [],
-  add(line) {
-    this.waiting.push({ line, until: Date.now() + 10_000 });
-  },
-  take(line) {
-    this.waiting = this.waiting.filter(({ until }) => until > Date.now());
-    const i = this.waiting.findIndex((w) => w.line === line);
-    if (i >= 0) this.waiting.splice(i, 1);
-    return i >= 0;
-  },
-};
-
-$('composer').addEventListener('submit', async (e) => {
-  e.preventDefault();
-  const line = $('text').value.trim();
-  if (line === '') return;
-  const kind = chosen('kind');
-  const body = kind === 'danmaku' ? { text: line, color: chosen('color') } : { text: line };
-  $('text').value = '';
-  showSendable();
+/** Sends what was written. @returns false if it was refused */
+async function say(kind, body) {
+  let cid;
   try {
-    const fate = inRoom().send(kind, body, { signal: AbortSignal.timeout(patience) });
-    if (kind === 'danmaku') {
-      echoes.add(textOf(body));
-      fly(body, 1, true);
-    }
-    const { status } = await fate;
-    if (status === 'held') toast(text.held);
-    if (status === 'shed') toast(text.shed);
-    if (status === 'merged') toast(text.merged());
-    rest(live?.modes.slow_ms ?? 0);
+    const here = inRoom();
+    if (kind === 'danmaku') cid = own.show(body, textOf(body));
+    const { status } = await here.send(kind, body, { cid, signal: AbortSignal.timeout(patience) });
+    if (cid) own.fate(cid, status);
+    if (['held', 'shed', 'merged'].includes(status)) toast(text[status]);
+    rest(here.modes.slow_ms ?? 0);
+    return true;
   } catch (error) {
-    if ($('text').value === '') $('text').value = line;
-    showSendable();
+    const open = error.name === 'TimeoutError' || error.code === 'timeout'; // it may have arrived
+    if (cid && !open) own.fate(cid, 'refused');
     if (error.code === 'rate_limited') rest(error.retryAfter);
     toast(explain(error));
+    return false;
   }
-});
+}
 
-// Slow mode: the button counts down until the next message may be sent.
-let resting = 0;
-let rested = 0;
 function rest(ms) {
-  if (ms <= 0 || me.roles?.includes('host')) return;
-  rested = performance.now() + ms;
-  clearInterval(resting);
-  const tick = () => {
-    const left = rested - performance.now();
-    if (left <= 0) clearInterval(resting);
-    $('send').textContent = left > 0 ? text.wait(Math.ceil(left / 1000)) : text.send;
-    showSendable();
-  };
-  resting = setInterval(tick, 250);
-  tick();
+  if (ms > 0 && !isHost()) composer.rest(ms);
 }
 
 function showModes() {
   const modes = live?.modes ?? {};
   chips.set(modes);
   host.set(modes);
-  if (!modes.slow_ms) rested = 0;
-}
-
-function setModes({ modes, minutes }) {
-  if (minutes) modes.until = Math.round(client.now() + 60_000 * minutes);
-  attempt(() => inRoom().setModes(modes));
+  if (!modes.slow_ms) composer.rest(0);
 }
 
 $('storm').addEventListener('click', () => attempt(async () => {
@@ -331,21 +310,6 @@ function explain({ name, code, reason, message, retryAfter }) {
 }
 
 // The page around it.
-
-function chosen(name) {
-  return $('composer').elements[name].value;
-}
-
-function showSendable() {
-  $('send').disabled = $('text').value.trim() === '' || rested > performance.now();
-}
-
-function showKind() {
-  const flying = chosen('kind') === 'danmaku';
-  $('text').placeholder = flying ? text.sayDanmaku : text.sayChat;
-  $('text').setAttribute('aria-label', $('text').placeholder);
-  $('colors').hidden = !flying;
-}
 
 let countdown = 0;
 function showStatus({ phase, retryAt, error, cause }) {
@@ -386,16 +350,6 @@ function showDanmakuToggle() {
   button.textContent = danmaku.hidden ? text.danmakuOff : text.danmakuOn;
 }
 
-for (const [i, color] of colors.entries()) {
-  const label = document.createElement('label');
-  const input = Object.assign(document.createElement('input'), { type: 'radio', name: 'color', value: color, checked: i === 0 });
-  input.setAttribute('aria-label', color);
-  label.style.setProperty('--color', color);
-  label.append(input);
-  $('colors').append(label);
-}
-$('composer').addEventListener('change', showKind);
-$('text').addEventListener('input', showSendable);
 $('toggle-danmaku').addEventListener('click', () => {
   if (danmaku.hidden) danmaku.reveal();
   else danmaku.hide();
@@ -409,24 +363,23 @@ $('fullscreen').hidden = !document.fullscreenEnabled;
 
 $('me').addEventListener('click', () => {
   $('rename-name').value = me.name;
-  $('rename-host').checked = Boolean(me.roles?.includes('host'));
+  $('rename-host').checked = isHost();
   $('rename').showModal();
   $('rename-name').select();
 });
 $('rename-cancel').addEventListener('click', () => $('rename').close());
 $('rename-form').addEventListener('submit', async () => {
   const name = $('rename-name').value.trim();
-  const isHost = $('rename-host').checked;
-  if (name === '' || (name === me.name && isHost === Boolean(me.roles?.includes('host')))) return;
+  const host = $('rename-host').checked;
+  if (name === '' || (name === me.name && host === isHost())) return;
   try {
-    await signIn(name, isHost);
+    await signIn(name, host);
     enterAnew();
   } catch (error) {
     toast(error.message);
   }
 });
 
-showKind();
 showDanmakuToggle();
 showTitle();
 start();

@@ -52,13 +52,15 @@ const english = {
   latency: 'Round trip',
   held: 'Your message waits for a moderator.',
   shed: 'So many talk that yours was shown to you alone.',
-  merged: () => '+1: many say the same',
+  merged: '+1: many say the same',
   shedCount: 'Left out',
   ofOffered: (shown, offered) => `${shown} of ${offered}`,
   storm: 'Storm',
+  stormy: (rates, lost) => `Storm: ${rates} a second, ${lost} left out in 3 s`,
   stormNow: 'Here it comes: 400 danmaku a second',
   beHost: 'I am the host (in this demo anybody may be)',
   host: 'Host',
+  modes: 'Modes of the room',
   off: 'off',
   slow: 'Slow mode',
   lookFirst: 'Look first',
@@ -77,6 +79,8 @@ const english = {
   modeBudget: (n) => `${n} a second`,
   modeLeft: (s) => (s < 60 ? `${s} s left` : `${Math.ceil(s / 60)} min left`),
   wait: (s) => `${s} s`,
+  sendIn: (s) => `Send, in ${s} s`,
+  minutes: (n) => `${n} min`,
 };
 
 const chinese = {
@@ -131,13 +135,15 @@ const chinese = {
   latency: '往返延迟',
   held: '消息正在等待审核',
   shed: '发言太多，这条只有你自己看到',
-  merged: () => '+1：很多人都在说同样的话',
+  merged: '+1：很多人都在说同样的话',
   shedCount: '未显示',
   ofOffered: (shown, offered) => `${shown} / ${offered}`,
   storm: '弹幕风暴',
+  stormy: (rates, lost) => `弹幕风暴：每秒显示 ${rates} 条，近 3 秒未显示 ${lost} 条`,
   stormNow: '来了：每秒 400 条弹幕',
   beHost: '我是主播（演示中人人都可以）',
   host: '主播',
+  modes: '房间模式',
   off: '关',
   slow: '慢速模式',
   lookFirst: '先审后发',
@@ -156,6 +162,8 @@ const chinese = {
   modeBudget: (n) => `每秒 ${n} 条`,
   modeLeft: (s) => (s < 60 ? `剩余 ${s} 秒` : `剩余 ${Math.ceil(s / 60)} 分钟`),
   wait: (s) => `${s} 秒`,
+  sendIn: (s) => `${s} 秒后可发送`,
+  minutes: (n) => `${n} 分钟`,
 };
 
 export const language = navigator.language.startsWith('zh') ? 'zh-CN' : 'en';
