@@ -60,8 +60,8 @@ type Map struct {
 type shard struct {
 	mu    sync.Mutex // guards the fields below
 	cells map[uint64]Cell
-	// idle is when the first entry can be forgotten, as of the last time that the
-	// shard was found full.
+	// idle is when a full shard is swept again, 0 if it is not full. Else a crowd of
+	// newcomers would have it swept for each of them.
 	idle time.Duration
 }
 
@@ -87,10 +87,11 @@ func (m *Map) Take(key uint64, l Limit, n int, now time.Duration) (wait time.Dur
 		if now < s.idle {
 			return s.idle - now, false
 		}
-		s.sweepLocked(now)
+		s.idle = s.sweepLocked(now)
 		if len(s.cells) >= m.most {
 			return s.idle - now, false
 		}
+		s.idle = 0
 	}
 	if wait, ok = c.Take(l, n, now); !ok {
 		return wait, false
@@ -119,6 +120,7 @@ func (m *Map) Sweep(now time.Duration) {
 		s := &m.shard[i]
 		s.mu.Lock()
 		s.sweepLocked(now)
+		s.idle = 0
 		s.mu.Unlock()
 	}
 }
@@ -134,16 +136,20 @@ func (m *Map) Len() (n int) {
 	return n
 }
 
-func (s *shard) sweepLocked(now time.Duration) {
-	s.idle = 1<<63 - 1
+// sweepLocked returns when it is worth while to sweep again: when the first of the
+// entries that are left, and some more, can be forgotten.
+func (s *shard) sweepLocked(now time.Duration) (again time.Duration) {
+	first, last := time.Duration(1<<63-1), now
 	for k, c := range s.cells {
 		if c.tat <= now {
 			delete(s.cells, k)
 		} else {
-			s.idle = min(s.idle, c.tat)
+			first, last = min(first, c.tat), max(last, c.tat)
 		}
 	}
 	if len(s.cells) == 0 {
 		s.cells = nil
+		return 0
 	}
+	return first + min((last-first)/16, time.Second)
 }
