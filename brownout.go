@@ -149,7 +149,7 @@ func (h *Hub) slow(room string, class Class) error {
 	if !ok {
 		return nil // the first event of a room that is not in use yet
 	}
-	wait := c.slowed.take(time.Now())
+	wait := c.slowed.take()
 	if wait == 0 {
 		return nil
 	}
@@ -162,13 +162,13 @@ func (h *Hub) slow(room string, class Class) error {
 type slowed struct{ bucket atomic.Pointer[bucket] }
 
 // take takes a token. If there is none it returns after which time there will be.
-func (s *slowed) take(now time.Time) (wait time.Duration) {
+func (s *slowed) take() (wait time.Duration) {
 	b := s.bucket.Load()
 	if b == nil {
 		s.bucket.CompareAndSwap(nil, Limit{slowedBurst, slowedBurst * time.Second / slowedRate}.bucket())
 		b = s.bucket.Load()
 	}
-	wait, _ = b.take(now)
+	wait, _ = b.take(time.Now())
 	return wait
 }
 

@@ -2,6 +2,7 @@ package im
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -16,23 +17,25 @@ func TestBudgetShare(t *testing.T) {
 }
 
 func TestSlowedTellsTheTruth(t *testing.T) {
-	var s slowed
-	now := time.Unix(1000, 0)
-	for range slowedBurst {
-		if wait := s.take(now); wait != 0 {
-			t.Fatalf("the burst ends early: %v", wait)
+	synctest.Test(t, func(t *testing.T) {
+		var s slowed
+		for range slowedBurst {
+			if wait := s.take(); wait != 0 {
+				t.Fatalf("the burst ends early: %v", wait)
+			}
 		}
-	}
-	for range 100 { // what is refused takes nothing
-		if wait := s.take(now).Truncate(10 * time.Microsecond); wait != time.Second/slowedRate {
-			t.Fatalf("wait %v", wait)
+		var wait time.Duration
+		for range 100 { // what is refused takes nothing
+			if wait = s.take(); wait.Round(time.Millisecond) != time.Second/slowedRate {
+				t.Fatalf("wait %v", wait)
+			}
 		}
-	}
-	now = now.Add(s.take(now))
-	if wait := s.take(now); wait != 0 {
-		t.Fatalf("after the time that it said: %v", wait)
-	}
-	if wait := s.take(now); wait == 0 {
-		t.Fatal("one token became two")
-	}
+		<-time.After(wait)
+		if wait := s.take(); wait != 0 {
+			t.Fatalf("after the time that it said: %v", wait)
+		}
+		if wait := s.take(); wait == 0 {
+			t.Fatal("one token became two")
+		}
+	})
 }

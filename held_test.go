@@ -15,7 +15,7 @@ import (
 // delayed runs a test in a room with a moderation delay of 5 s.
 func delayed(t *testing.T, test func(t *testing.T, hub *imtest.Hub, ann, mod *imtest.Viewer)) {
 	t.Helper()
-	bubble(t, &im.Options{Limits: im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}}}, func(t *testing.T, hub *imtest.Hub) {
+	bubble(t, &im.Options{Limits: noLimits}, func(t *testing.T, hub *imtest.Hub) {
 		setModes(t, hub, im.Modes{Delay: 5 * time.Second})
 		test(t, hub, hub.Join("42", user("ann")), hub.Join("42", user("mod", "moderator")))
 	})

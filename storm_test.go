@@ -39,6 +39,9 @@ func TestF3ReconnectStorm(t *testing.T) {
 	}
 }
 
+// acceptRate is how fast the nodes let connections in: 1,000 a second.
+var acceptRate = im.Limit{N: 100, Per: 100 * time.Millisecond}
+
 // node is a hub behind a web server.
 type node struct {
 	hub      *im.Hub
@@ -48,7 +51,9 @@ type node struct {
 
 func newNode(t *testing.T, log im.Log) *node {
 	t.Helper()
-	hub, err := im.New(imtest.BearerUser, &im.Options{Log: log, Limits: unlimited})
+	limits := unlimited
+	limits.Accept = acceptRate
+	hub, err := im.New(imtest.BearerUser, &im.Options{Log: log, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +149,9 @@ func reconnectStorm(t *testing.T, n int) (excess time.Duration) {
 		n, spread, len(accepts), worst, bucket, mean, perSecond, calm, storm)
 	if float64(worst) > 3*mean {
 		t.Errorf("%d connections in %v, want at most 3 times the mean of %.0f", worst, bucket, mean)
+	}
+	if most := 1000 + acceptRate.N; perSecond > most {
+		t.Errorf("%d connections in a second, want at most %d", perSecond, most)
 	}
 	slack := 5 * time.Millisecond
 	if raceDetector {

@@ -28,27 +28,28 @@ type Cursor struct {
 
 	source Source
 	outlet *Outlet
-	wants  atomic.Uint32 // the Tier that the session has chosen
 	start  uint64        // where next begins when the cursor becomes active
 	seq    atomic.Uint64 // the position that the session was told; moved as next is
+	wants  atomic.Uint32 // the Tier that the session has chosen
 
-	// The fields below belong to the goroutine that sends for the outlet.
+	// The fields below belong to the goroutine that sends for the outlet. The small
+	// ones stand together, since a flush touches the cursors of all sessions.
+	wanted  Tier // what the session was last told that it has chosen
+	tier    Tier // and what it gets, which is less while it lags
 	active  bool
-	entered bool // the message that lets the session in is on its way
-	lost    bool // fell out of the feed; waits for another cursor to take its place
+	entered bool  // the message that lets the session in is on its way
+	lost    bool  // fell out of the feed; waits for another cursor to take its place
+	shown   bool  // the session is in the room by what is being gathered; for marks
+	bounded bool  // the outlet is ending
+	owed    int32 // volatile events that were left out because it lags, and not told yet
+	owedSeq int32 // those of them that lie before seq
 	next    uint64
 	at      uint64 // seq as it will be when what is being gathered is sent
-	shown   bool   // the session is in the room by what is being gathered; for marks
+	passed  uint64 // the end of the last batch before next
 	// counted is the batch up to which left-out events were told to the session.
 	counted uint64
 	latest  *Shared
-	wanted  Tier   // what the session was last told that it has chosen
-	tier    Tier   // and what it gets, which is less while it lags
-	passed  uint64 // the end of the last batch before next
-	owed    int    // volatile events that were left out because it lags, and not told yet
-	owedSeq int    // those of them that lie before seq
 	end     uint64 // where it stops, if bounded
-	bounded bool   // the outlet is ending
 }
 
 // NewCursor returns a cursor that will deliver the batches of src from number
@@ -92,10 +93,13 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 	}
 	conn, missed, counted := c.outlet.conn, 0, c.counted
 	c.at = c.seq.Load()
-	gets, lowered := c.retier(s)
+	gets, lowered := c.tier, false
+	if c.outlet.lag != nil || c.Tier() != gets {
+		gets, lowered = c.retier(s)
+	}
 	debt, head := 0, c.passed // if it is lowered
 	if lowered {
-		debt = c.owed
+		debt = int(c.owed)
 	}
 	for i, b := range batches {
 		number, tier, owed := c.next+uint64(i), gets, 0
@@ -158,13 +162,8 @@ func (c *Cursor) commit(seg *segment) {
 	if seg.latest != nil {
 		c.latest = seg.latest
 	}
-	switch seg.from {
-	case fromTier:
-		c.wanted, c.tier = seg.wanted, seg.tier
-	case fromGap:
-		c.owed, c.owedSeq = 0, 0
-	default:
-		c.owed += seg.missed
+	if seg.from == fromCursor && (seg.missed > 0 || c.owed > 0) {
+		c.owed += int32(seg.missed)
 		if seg.told {
 			c.owedSeq = c.owed
 		}

@@ -38,8 +38,8 @@ type Outlet struct {
 	corked atomic.Bool
 	// The fields below belong to whoever has the turn.
 	rest []byte // of a message that was sent in part
+	lag  *lag   // nil while the connection has always taken everything
 	full bool   // the connection took less than it was offered
-	lag  *lag   // nil while it has always taken everything
 	// ending says that only the last message is left in the queue: cursors go no
 	// further than the head as it was when this was found.
 	ending bool
@@ -54,11 +54,11 @@ type Outlet struct {
 	cursors []*Cursor // replaced, never changed in place
 	drained chan struct{}
 	closing bool // the last note is in the queue
+	gone    bool // Closed was called
+	lowered bool // counts in Counters.Lowered
 	// fullSince is since when the connection has taken nothing although
 	// something waits; zero if nothing waits.
 	fullSince time.Time
-	lowered   bool // counts in Counters.Lowered
-	gone      bool // Closed was called
 }
 
 // note is one message of the queue.

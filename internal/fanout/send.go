@@ -187,7 +187,9 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		budget -= len(n.wire)
 	}
 	o.mu.Unlock()
-	o.watch(s.cursors, now)
+	if o.lag != nil {
+		o.watch(s.cursors, now)
+	}
 	oldest := now.Add(-o.limits.VolatileAge)
 	for _, c := range s.cursors {
 		if !c.active || c.lost {
@@ -270,7 +272,11 @@ func (o *Outlet) settle(s *Scratch, n int, now time.Time) (final bool) {
 			}
 			o.stats.Missed.Add(uint64(seg.missed))
 			seg.cursor.commit(seg)
-		case fromCursor, fromTier:
+			seg.cursor.owed, seg.cursor.owedSeq = 0, 0
+		case fromTier:
+			seg.cursor.commit(seg)
+			seg.cursor.wanted, seg.cursor.tier = seg.wanted, seg.tier
+		case fromCursor:
 			seg.cursor.commit(seg)
 		}
 		if o.rest != nil {

@@ -7,12 +7,9 @@ import (
 	"github.com/liveim/im/internal/wire"
 )
 
-// watch lowers the session if it lags, and raises it again.
+// watch lowers the session if it lags, and raises it again. There is a lag.
 func (o *Outlet) watch(cursors []*Cursor, now time.Time) {
 	l := o.lag
-	if l == nil {
-		return
-	}
 	was := l.low
 	if l.lags(now) && slices.ContainsFunc(cursors, func(c *Cursor) bool { return c.Tier() == TierFull }) {
 		l.lower(now)
@@ -79,10 +76,14 @@ func (c *Cursor) retier(s *Scratch) (gets Tier, lowered bool) {
 	if wants == c.wanted && gets == c.tier {
 		return gets, gets < wants
 	}
+	if wants < c.wanted && c.next < c.counted {
+		s.more = true // a gap has told of the next batch: first that, by the tier before
+		return c.tier, c.tier < c.wanted
+	}
 	prev := c.at
 	c.at = max(c.at, c.passed)
 	if c.owed > 0 {
-		c.addGap(s, c.next, prev, c.owed, c.at)
+		c.addGap(s, c.next, prev, int(c.owed), c.at)
 		prev = c.at
 	}
 	seg := segment{from: fromTier, cursor: c, next: c.next, seq: c.at, told: true, wanted: wants, tier: gets}
@@ -97,7 +98,7 @@ func (c *Cursor) retier(s *Scratch) (gets Tier, lowered bool) {
 func (c *Cursor) settleDebt(s *Scratch) {
 	if c.owedSeq > 0 {
 		c.at = c.seq.Load()
-		c.addGap(s, c.next, c.at, c.owedSeq, c.at)
+		c.addGap(s, c.next, c.at, int(c.owedSeq), c.at)
 	}
 }
 
