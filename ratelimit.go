@@ -30,8 +30,9 @@ func (l Limit) String() string {
 
 // Limits is how fast clients may be, each limit on each node by itself. The zero
 // value is the defaults; [Unlimited] switches one off. Whoever is over a limit is
-// refused with CodeRateLimited and the time after which the same request succeeds, if nothing
-// else is taken meanwhile. What the host sends itself is not limited.
+// refused with CodeRateLimited and the time after which the same request passes all of these limits,
+// if nothing else is taken meanwhile. A refused request counts against its connection and its address, and takes
+// nothing from its user and its room. What the host sends itself is not limited.
 type Limits struct {
 	// User is for the events of one kind of one user, over all sessions and rooms. A
 	// kind that is not named has its default: 20 in 30 s for danmaku, 10 in 10 s for chat
@@ -48,13 +49,15 @@ type Limits struct {
 	Room map[Kind]Limit
 	// Requests is for all other requests of one user. Defaults to 200 in 10 s.
 	Requests Limit
-	// Connection is for all requests of one connection. Defaults to 1,000 in 10 s.
+	// Connection is for all requests of one connection, those that nobody can read and those that
+	// name its session in a POST included. Defaults to 1,000 in 10 s.
 	Connection Limit
 	// Address is for all requests and new connections from one address, of which
 	// the first 64 bits count if it is IPv6. Defaults to 5,000 in 10 s for public addresses.
 	// Loopback, private and link-local ones, and those of carriers (100.64.0.0/10), are not limited by default,
 	// since they are usually a proxy that Options.Proxies should name; a limit that is set counts for them
-	// as well.
+	// as well. The networks of Options.Proxies have no client's address, and are never limited. A POST counts as
+	// many requests as it holds.
 	Address Limit
 	// Accept is for new connections of all clients together. Who comes in on top is told
 	// when to come back, at random. Defaults to 2,000 in 1 s.
