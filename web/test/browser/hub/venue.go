@@ -57,8 +57,12 @@ func (v *venue) open() error {
 		// The tests compare whole lists.
 		Bounds: im.Bounds{JoinEvents: 500},
 		// Tests say what many people say.
-		Limits: im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited, im.State: im.Unlimited}},
-		Flow:   im.Flow{Budget: -1},
+		Limits: im.Limits{
+			User:       map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited, im.State: im.Unlimited},
+			Room:       map[im.Kind]im.Limit{im.Chat: im.Unlimited},
+			Connection: im.Unlimited,
+		},
+		Flow: im.Flow{Budget: -1},
 		// A stalled connection is found while a test waits.
 		Timeouts: im.Timeouts{Heartbeat: time.Second, Answer: time.Second},
 	})
