@@ -35,6 +35,7 @@ step "browser files: types" in_dir web/test npx --no-install tsc --project types
 step "browser: playwright installed" in_dir web/test/browser env PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --silent
 # One file at a time: some measure delays. A machine without Chromium fails here.
 step "browser: Chromium" node --test --test-concurrency=1 web/test/browser/*.test.mjs
+step "foreign clients: installed" in_dir web/test/foreign npm ci --no-audit --no-fund --silent
 # A package that hangs must say so well within the time that CI has. One package at a time: some measure
 # delays over real sockets, and the processors are few.
 step "go test -race" go test -race -p 1 -timeout 5m work

@@ -143,7 +143,7 @@ func (b *bot) run(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	c, room, err := b.server.enter(ctx, guest{ID: fmt.Sprintf("bot-%d", b.number), Name: nameOf(b.number)})
+	c, room, err := b.server.enter(ctx, guest{ID: fmt.Sprintf("bot-%d", b.number), Name: nameOf(b.number), Roles: []string{botRole}})
 	if err != nil {
 		if ctx.Err() == nil {
 			slog.Warn("liveroom: a bot cannot join: " + err.Error())
@@ -172,6 +172,10 @@ func (b *bot) say(ctx context.Context, c *client.Client, room *client.Room, l li
 		_, err = c.Call(sayCtx, giftOp, room.Name(), l.body)
 	} else {
 		_, err = room.Send(sayCtx, l.kind, l.body)
+	}
+	var refusal *im.Error
+	if errors.As(err, &refusal) && (refusal.Code == im.CodeRoomMode || refusal.Code == im.CodeRateLimited) { // the host wants it so
+		return
 	}
 	if err != nil && ctx.Err() == nil {
 		slog.Warn("liveroom: a bot cannot say something: " + err.Error())
@@ -210,7 +214,7 @@ func (s *server) gather(ctx context.Context, n int) {
 			return
 		}
 		all.Go(func() {
-			c, _, err := s.enter(ctx, guest{ID: fmt.Sprintf("viewer-%d", i), Name: nameOf(i)})
+			c, _, err := s.enter(ctx, guest{ID: fmt.Sprintf("viewer-%d", i), Name: nameOf(i), Roles: []string{botRole}})
 			<-door
 			switch {
 			case err == nil:

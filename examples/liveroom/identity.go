@@ -43,7 +43,14 @@ func newGuests() *guests {
 type guest struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
+	// Roles are what the room knows. In this demo whoever wants to is the host.
+	Roles []string `json:"roles,omitempty"`
 }
+
+const (
+	hostRole = "host"
+	botRole  = "bot" // of those who speak for many
+)
 
 func newGuest(name string) guest {
 	return guest{ID: "guest-" + rand.Text()[:16], Name: cmp.Or(name, randomName())}
@@ -64,11 +71,12 @@ func (g *guests) authenticate(r *http.Request) (im.User, error) {
 	if !ok {
 		return im.User{}, &im.Error{Code: im.CodeUnauthorized}
 	}
-	return im.User{ID: who.ID, Name: who.Name}, nil
+	return im.User{ID: who.ID, Name: who.Name, Roles: who.Roles}, nil
 }
 
 // ServeHTTP answers who the visitor is, and makes a guest of one who is
-// nobody yet. The form value "name" changes the name.
+// nobody yet. The form value "name" changes the name, "host" (true or false) makes
+// the visitor the host of the room: a real site knows by itself who that is.
 func (g *guests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	err := r.ParseForm()
@@ -85,6 +93,12 @@ func (g *guests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		who = newGuest(name)
 	}
 	who.Name = cmp.Or(name, who.Name)
+	switch r.PostForm.Get("host") {
+	case "true":
+		who.Roles = []string{hostRole}
+	case "false":
+		who.Roles = nil
+	}
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName, Value: g.seal(who), Path: "/", MaxAge: int(cookieAge.Seconds()),
 		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
@@ -98,7 +112,7 @@ func (g *guests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *guests) seal(who guest) string {
 	body, err := json.Marshal(who)
 	if err != nil {
-		panic(err) // two strings can always be marshalled
+		panic(err) // strings can always be marshalled
 	}
 	return base64.RawURLEncoding.EncodeToString(body) + "." + base64.RawURLEncoding.EncodeToString(g.mac(body))
 }

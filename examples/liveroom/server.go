@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/liveim/im"
@@ -23,6 +24,10 @@ type server struct {
 	listener net.Listener
 	guests   *guests
 	room     string
+	storms   storm
+
+	life  context.Context // of what runs in the background
+	tasks sync.WaitGroup
 }
 
 // newServer listens on the configured address, but does not serve yet.
@@ -38,8 +43,12 @@ func newServer(ctx context.Context, c config) (*server, error) {
 	}
 	known := newGuests()
 	hub, err := im.New(known.authenticate, &im.Options{
-		// The bots say what many people said, faster than one person may.
-		Limits: im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited, im.Chat: im.Unlimited, im.Like: im.Unlimited}},
+		Limits: im.Limits{
+			User: map[im.Kind]im.Limit{im.Danmaku: {N: 60, Per: 30 * time.Second}, im.Chat: {N: 30, Per: 30 * time.Second}},
+			// The bots say what many people said, faster than one person may.
+			Role: map[string]map[im.Kind]im.Limit{botRole: {im.Danmaku: im.Unlimited, im.Chat: im.Unlimited, im.Like: im.Unlimited}},
+		},
+		Joins: im.JoinPolicy{Except: []string{botRole}},
 		// Enough to fill the list of the chat.
 		Bounds: im.Bounds{JoinEvents: 100},
 	})
@@ -51,8 +60,10 @@ func newServer(ctx context.Context, c config) (*server, error) {
 		listener: listener,
 		guests:   known,
 		room:     c.room,
+		life:     ctx,
 	}
 	hub.Handle(giftOp, s.give)
+	hub.Handle(stormOp, s.storm)
 	mux := http.NewServeMux()
 	mux.Handle("/im/", http.StripPrefix("/im", hub))
 	mux.Handle("POST /guest", http.NewCrossOriginProtection().Handler(known))
@@ -66,6 +77,11 @@ func newServer(ctx context.Context, c config) (*server, error) {
 		MaxHeaderBytes:    16 << 10,
 	}
 	return s, nil
+}
+
+// background runs f until it returns; its context ends with the server's.
+func (s *server) background(f func(context.Context)) {
+	s.tasks.Go(func() { f(s.life) })
 }
 
 // url is the address of a path for programs on this machine.
@@ -97,5 +113,7 @@ func (s *server) shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, graceful)
 	defer cancel()
 	slog.Info("liveroom: shutting down")
-	return errors.Join(s.hub.Shutdown(ctx), s.http.Shutdown(ctx))
+	err := errors.Join(s.hub.Shutdown(ctx), s.http.Shutdown(ctx))
+	s.tasks.Wait()
+	return err
 }

@@ -5,6 +5,8 @@ import { clean, Danmaku } from '/im/danmaku.js';
 import { avatar, Chat } from './chat.js';
 import { Banners, GiftRow, isGift, picture } from './gifts.js';
 import { Likes } from './likes.js';
+import { Meter } from './meter.js';
+import { HostPanel, ModeChips } from './modes.js';
 import { Scene } from './scene.js';
 import { language, text, translate } from './text.js';
 
@@ -13,6 +15,7 @@ const colors = ['#ffffff', '#fe5050', '#ff9a3c', '#ffd302', '#42d77d', '#4ab8ff'
 const room = document.documentElement.dataset.room;
 const patience = 15_000; // ms that a message may take, over all reconnects
 const likesKey = 'im.total.like';
+const modesKey = 'im.modes';
 
 translate(document);
 const scene = new Scene($('scene'));
@@ -25,13 +28,16 @@ const likes = new Likes(
   (total) => ($('likes').textContent = compact.format(total)),
   $('hearts'),
 );
-let me = { id: '', name: '' };
+const chips = new ModeChips($('chips'), text, () => client?.now() ?? Date.now());
+const host = new HostPanel($('modes'), $('queue'), text, setModes, (event, pass) => attempt(() => inRoom().decide(event, pass)));
+const meter = new Meter(showMeter);
+let me = { id: '', name: '', roles: [] };
 
 // Identity: a cookie that only the server reads. The name goes along, since the
 // server of the demo forgets its guests when it restarts.
 
-async function signIn(name) {
-  const response = await fetch('/guest', { method: 'POST', body: new URLSearchParams({ name }) });
+async function signIn(name, isHost = me.roles?.includes('host') || asHost) {
+  const response = await fetch('/guest', { method: 'POST', body: new URLSearchParams({ name, host: Boolean(isHost) }) });
   if (!response.ok) throw new Error(await response.text());
   showMe(await response.json());
 }
@@ -39,6 +45,7 @@ async function signIn(name) {
 function showMe(user) {
   me = user;
   $('me-name').textContent = user.name;
+  $('host').hidden = !user.roles?.includes('host');
   $('me-avatar').replaceWith(Object.assign(avatar(user.name), { id: 'me-avatar' }));
 }
 
@@ -46,6 +53,8 @@ function showMe(user) {
 
 /** ?transport=sse has the page use one way to the server only, for trying it. */
 const forced = new URLSearchParams(location.search).get('transport');
+/** ?as=host makes the visitor the host from the start. */
+const asHost = new URLSearchParams(location.search).get('as') === 'host';
 const transports = ['websocket', 'sse', 'poll'].includes(forced) ? [forced] : undefined;
 
 let client = null;
@@ -90,6 +99,7 @@ async function enter(since = null) {
   let first = true; // nobody has been away yet
   joined.on('reset', () => {
     chat.clear();
+    host.clear();
     if (!first) chat.remark(text.renewed);
     catchUp();
   });
@@ -103,12 +113,15 @@ async function enter(since = null) {
     likes.reset(joined.state.get(likesKey));
     showTitle(joined.state.get('title'));
     showOnline(joined.online);
+    showModes();
   };
   joined.on('event', show);
   joined.on('gap', ({ missed }) => skip(missed));
   joined.on('online', ({ count }) => showOnline(count));
   joined.on('fate', ({ error }) => error && toast(explain(error)));
+  joined.on('held', (held) => host.held(held, `${clean(held.event?.from?.name, 24)}: ${textOf(held.event?.body)}`));
   joined.on('left', leave);
+  joined.state.on(modesKey, showModes);
   joined.state.on('title', showTitle);
 }
 
@@ -147,27 +160,32 @@ function showOnline(count) {
   $('online').textContent = count.toLocaleString();
 }
 
-const stats = { flown: 0, merged: 0, skipped: 0, since: performance.now() };
-setInterval(() => {
-  const now = performance.now();
-  $('stat-rate').textContent = ((stats.flown * 1000) / (now - stats.since)).toFixed(1);
-  $('stat-merged').textContent = stats.merged.toLocaleString();
+const stats = { skipped: 0 };
+
+/** How much of what is said is shown. */
+function showMeter({ shown, offered, merged, shed, storm }) {
+  $('stat-rate').textContent = storm ? text.ofOffered(Math.round(shown), Math.round(offered)) : shown.toFixed(1);
+  $('stat-merged').textContent = merged.toLocaleString();
+  $('stat-shed').textContent = shed.toLocaleString();
   $('stat-skipped').textContent = stats.skipped.toLocaleString();
-  stats.flown = 0;
-  stats.since = now;
-}, 2000);
+  $('player').classList.toggle('stormy', storm);
+}
 
 /** Shows one event of the room. Unknown kinds are left to newer pages. */
-function show({ kind, from, body, n = 1, replayed }) {
+function show({ id, kind, from, body, n = 1, replayed }) {
   const own = from !== undefined && from.id === me.id;
   const name = clean(from?.name, 24) || clean(from?.id, 24) || '?';
   switch (kind) {
     case 'danmaku':
       if (replayed) break; // what flew by before is not flown again
       scene.cheer(Math.min(n, 10));
-      stats.flown++;
-      stats.merged += n - 1;
-      if (!(own && echoes.take(textOf(body)))) fly(body, n, own);
+      meter.flown();
+      if (!(own && echoes.take(textOf(body)))) fly(body, n, own, id);
+      break;
+    case 'tally':
+      if (replayed) break;
+      meter.tally(body ?? {});
+      for (const [event, count] of Object.entries(body?.counts ?? {})) danmaku.update(event, { count });
       break;
     case 'chat':
       scene.cheer();
@@ -201,8 +219,8 @@ function textOf(body) {
   return clean(body?.text, 200);
 }
 
-function fly(body, count, own) {
-  danmaku.show({ text: body?.text, color: body?.color, mode: body?.mode, size: body?.size, count, own });
+function fly(body, count, own, id) {
+  danmaku.show({ text: body?.text, color: body?.color, mode: body?.mode, size: body?.size, count, own, id });
 }
 
 // Sending.
@@ -236,13 +254,63 @@ $('composer').addEventListener('submit', async (e) => {
       echoes.add(textOf(body));
       fly(body, 1, true);
     }
-    if ((await fate).status === 'held') toast(text.held);
+    const { status } = await fate;
+    if (status === 'held') toast(text.held);
+    if (status === 'shed') toast(text.shed);
+    if (status === 'merged') toast(text.merged());
+    rest(live?.modes.slow_ms ?? 0);
   } catch (error) {
     if ($('text').value === '') $('text').value = line;
     showSendable();
+    if (error.code === 'rate_limited') rest(error.retryAfter);
     toast(explain(error));
   }
 });
+
+// Slow mode: the button counts down until the next message may be sent.
+let resting = 0;
+let rested = 0;
+function rest(ms) {
+  if (ms <= 0 || me.roles?.includes('host')) return;
+  rested = performance.now() + ms;
+  clearInterval(resting);
+  const tick = () => {
+    const left = rested - performance.now();
+    if (left <= 0) clearInterval(resting);
+    $('send').textContent = left > 0 ? text.wait(Math.ceil(left / 1000)) : text.send;
+    showSendable();
+  };
+  resting = setInterval(tick, 250);
+  tick();
+}
+
+function showModes() {
+  const modes = live?.modes ?? {};
+  chips.set(modes);
+  host.set(modes);
+  if (!modes.slow_ms) rested = 0;
+}
+
+function setModes({ modes, minutes }) {
+  if (minutes) modes.until = Math.round(client.now() + 60_000 * minutes);
+  attempt(() => inRoom().setModes(modes));
+}
+
+$('storm').addEventListener('click', () => attempt(async () => {
+  inRoom();
+  await client.call('demo.storm', room, null, { signal: AbortSignal.timeout(patience) });
+  toast(text.stormNow);
+}));
+
+/** Does something that the server may refuse, and says so. */
+async function attempt(what) {
+  try {
+    await what();
+  } catch (error) {
+    toast(explain(error));
+    showModes();
+  }
+}
 
 $('like').addEventListener('click', () => likes.add());
 
@@ -269,7 +337,7 @@ function chosen(name) {
 }
 
 function showSendable() {
-  $('send').disabled = $('text').value.trim() === '';
+  $('send').disabled = $('text').value.trim() === '' || rested > performance.now();
 }
 
 function showKind() {
@@ -341,15 +409,17 @@ $('fullscreen').hidden = !document.fullscreenEnabled;
 
 $('me').addEventListener('click', () => {
   $('rename-name').value = me.name;
+  $('rename-host').checked = Boolean(me.roles?.includes('host'));
   $('rename').showModal();
   $('rename-name').select();
 });
 $('rename-cancel').addEventListener('click', () => $('rename').close());
 $('rename-form').addEventListener('submit', async () => {
   const name = $('rename-name').value.trim();
-  if (name === '' || name === me.name) return;
+  const isHost = $('rename-host').checked;
+  if (name === '' || (name === me.name && isHost === Boolean(me.roles?.includes('host')))) return;
   try {
-    await signIn(name);
+    await signIn(name, isHost);
     enterAnew();
   } catch (error) {
     toast(error.message);

@@ -1,0 +1,137 @@
+// What the example shows of the flow control: a storm, and the modes that a host sets.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { launch, person, visit } from './lib/browser.mjs';
+import { fits, online, quiet, said, shoot } from './lib/liveroom.mjs';
+import { build, start } from './lib/program.mjs';
+import { until } from './lib/wait.mjs';
+
+test('flow control in examples/liveroom', async (t) => {
+  const binary = await build(t, './examples/liveroom');
+  const { line } = await start(t, binary, ['-addr', '127.0.0.1:0', '-replay', await quiet(t)]);
+  const url = line.match(/http:\S+/)[0];
+  const browser = await launch(t);
+  const [ann, host] = await Promise.all([
+    person(t, browser).then((context) => visit(context, url)),
+    person(t, browser, { viewport: { width: 390, height: 844 } }).then((context) => visit(context, `${url}?as=host`)),
+  ]);
+  await Promise.all([online(ann), online(host)]);
+  const number = async (page, id) => Number((await page.textContent(id)).replace(/[^\d]/g, ''));
+
+  await t.test('a storm: much is said, as much is shown as can be read, the rest is counted', async (t) => {
+    await ann.evaluate(watchStorm);
+    await ann.click('#storm');
+    await until('the storm is seen', () => ann.evaluate(() => document.querySelector('#player').classList.contains('stormy')));
+    await until('something is left out', async () => (await number(ann, '#stat-shed')) > 100);
+    await until('something is merged', async () => (await number(ann, '#stat-merged')) > 20);
+    await until('a badge', () => ann.evaluate(() => window.storm.badges > 0));
+    await shoot(ann, 'storm-1280');
+    await shoot(host, 'storm-390');
+    await until('the calm after it', () => ann.evaluate(() => !document.querySelector('#player').classList.contains('stormy')), { timeout: 30_000 });
+    const { most, gap, badges } = await ann.evaluate(() => window.storm.result());
+    t.diagnostic(`at most ${most} new danmaku in a second, ${badges} badges, 95 % of frames within ${gap.toFixed(1)} ms`);
+    assert.ok(most <= 55, `${most} danmaku came up within a second`); // 50 by the hub's clock; they come in flushes
+    await ann.click('#storm');
+    await until('the refusal of a second storm', () => ann.isVisible('#toast'));
+    assert.deepEqual(ann.faults, []);
+  });
+
+  const say = async (page, text, kind = 'chat') => {
+    await page.check(`input[name=kind][value=${kind}]`, { force: true });
+    await until('a message may be sent', async () => {
+      await page.fill('#text', text);
+      return page.isEnabled('#send');
+    });
+    await page.press('#text', 'Enter');
+  };
+  const toast = (page, what) => until(`the toast: ${what}`, async () => (await page.textContent('#toast')).match(what));
+  const chips = (page, what) => until(`the chips: ${what}`, async () => ((await page.isVisible('#chips')) ? await page.textContent('#chips') : '').match(what));
+  const hears = (page, text) => until(`hears ${text}`, async () => (await said(page)).some((m) => m.text === text));
+
+  await t.test('emoji only', async () => {
+    await host.check('[name=emoji]');
+    await chips(ann, /Emoji only/);
+    await say(ann, 'words');
+    await toast(ann, /emoji/);
+    await say(ann, '👍🏽🎉');
+    await hears(host, '👍🏽🎉');
+    await host.uncheck('[name=emoji]');
+    await chips(ann, /^$/);
+  });
+
+  await t.test('slow mode counts down', async () => {
+    await host.selectOption('[name=slow]', '3');
+    await chips(ann, /Slow mode: 3 s/);
+    await say(ann, 'one');
+    await hears(host, 'one');
+    await until('the countdown', async () => (await ann.textContent('#send')).match(/^[123] s$/));
+    assert.equal(await ann.isDisabled('#send'), true);
+    await say(ann, 'two'); // waits until the button lets it
+    await hears(host, 'two');
+    await host.selectOption('[name=slow]', '0');
+  });
+
+  await t.test('the host looks first', async () => {
+    await host.check('[name=delay]');
+    await chips(ann, /Shown after/);
+    await say(ann, 'let me through');
+    await toast(ann, /moderator/);
+    const entry = (text) => host.locator('#queue li', { hasText: text });
+    await entry('let me through').waitFor();
+    await fits(host);
+    await shoot(host, 'queue-390');
+    assert.equal((await said(host)).some((m) => m.text === 'let me through'), false);
+    await entry('let me through').getByText('Show').click();
+    await hears(ann, 'let me through');
+    await say(ann, 'not this');
+    await entry('not this').getByText('Drop').click();
+    await toast(ann, /did not let this through/);
+    await until('the queue is empty', () => host.isHidden('#queue'));
+    await host.uncheck('[name=delay]');
+  });
+
+  await t.test('stopped for a minute', async () => {
+    await host.selectOption('[name=until]', '1');
+    await host.check('[name=stopped]');
+    await chips(ann, /Stopped.*left/);
+    await say(ann, 'hello?');
+    await toast(ann, /stopped/);
+    await host.uncheck('[name=stopped]');
+    await say(ann, 'hello!');
+    await hears(host, 'hello!');
+    assert.deepEqual([...ann.faults, ...host.faults], []);
+  });
+});
+
+/** In the page: counts in window.storm what comes up, and how smooth the page is. */
+function watchStorm() {
+  const times = [];
+  const gaps = [];
+  const seen = new WeakSet();
+  const storm = (window.storm = { badges: 0 });
+  const root = document.querySelector('danmaku-layer').shadowRoot;
+  new MutationObserver(() => {
+    for (const comment of root.querySelectorAll('.flying')) {
+      if (!seen.has(comment)) times.push(performance.now());
+      seen.add(comment);
+    }
+    storm.badges = Math.max(storm.badges, [...root.querySelectorAll('.flying > b')].filter((b) => b.textContent.startsWith('×')).length);
+  }).observe(root, { subtree: true, childList: true, characterData: true, attributeFilter: ['class'] });
+  let last = performance.now();
+  const frame = (now) => {
+    gaps.push(now - last);
+    last = now;
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+  storm.result = () => {
+    let most = 0;
+    for (let first = 0, i = 0; i < times.length; i++) {
+      while (times[i] - times[first] >= 1000) first++;
+      most = Math.max(most, i - first + 1);
+    }
+    gaps.sort((a, b) => a - b);
+    return { most, badges: storm.badges, gap: gaps[Math.floor(gaps.length * 0.95)] };
+  };
+}
