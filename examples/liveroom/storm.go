@@ -26,8 +26,8 @@ const (
 	stormRest = 20 * time.Second
 )
 
-// shouts are what everybody says at such a moment. The bots say something of their own
-// every other time.
+// shouts are what everybody says at such a moment. Every eighth time the bots say
+// something of their own.
 var shouts = []string{"666", "６６６", "6666666", "进了！！！", "GOAL", "goal!", "啊啊啊啊啊", "wow", "前方高能", "哈哈哈哈", "泪目", "gg"}
 
 // storm is when the last one began, as a time in nanoseconds.
@@ -76,7 +76,7 @@ func (s *server) shout(ctx context.Context, room *client.Room, bot int, until ti
 	defer sends.Wait()
 	for n := 0; time.Now().Before(until); n++ {
 		text := shouts[(bot+n)%len(shouts)]
-		if (bot+n)%2 == 0 {
+		if (bot+n)%8 == 0 {
 			text = fmt.Sprintf("%s #%d", text, bot*1000+n)
 		}
 		sends.Go(func() { _, _ = room.Send(ctx, im.Danmaku, comment{Text: text}) }) // most are shed or merged

@@ -117,7 +117,10 @@ async function enter(since = null) {
   };
   joined.on('event', show);
   joined.on('gap', ({ missed }) => skip(missed));
-  joined.on('online', ({ count }) => showOnline(count));
+  joined.on('online', ({ count, joined: came }) => {
+    showOnline(count);
+    if (came) showArrivals(came);
+  });
   joined.on('fate', ({ error }) => error && toast(explain(error)));
   joined.on('held', (held) => host.held(held, `${clean(held.event?.from?.name, 24)}: ${textOf(held.event?.body)}`));
   joined.on('left', leave);
@@ -158,6 +161,16 @@ function skip(missed) {
 
 function showOnline(count) {
   $('online').textContent = count.toLocaleString();
+}
+
+let cameTimer = 0;
+/** Who came in: the names of the first, and how many there were. */
+function showArrivals({ names, n }) {
+  const shown = names.map((name) => clean(name, 24) || '?');
+  $('came').textContent = text.came(shown.join(text.comma), n - shown.length);
+  $('came').hidden = false;
+  clearTimeout(cameTimer);
+  cameTimer = setTimeout(() => ($('came').hidden = true), 4000);
 }
 
 const stats = { skipped: 0 };

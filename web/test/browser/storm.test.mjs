@@ -19,6 +19,13 @@ test('flow control in examples/liveroom', async (t) => {
   await Promise.all([online(ann), online(host)]);
   const number = async (page, id) => Number((await page.textContent(id)).replace(/[^\d]/g, ''));
 
+  await t.test('who comes in is told', async (t) => {
+    const late = await person(t, browser).then((context) => visit(context, url));
+    await online(late);
+    const me = await late.textContent('#me-name');
+    await until('the line', async () => (await ann.textContent('#came')).includes(me));
+  });
+
   await t.test('a storm: much is said, as much is shown as can be read, the rest is counted', async (t) => {
     await ann.evaluate(watchStorm);
     await ann.click('#storm');
