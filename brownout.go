@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/liveim/im/internal/brownout"
 )
 
@@ -161,16 +159,16 @@ func (h *Hub) slow(room string, class Class) error {
 
 // slowed is a room's bucket of normal events, made when it is first needed. The
 // zero value is ready for use, by many goroutines.
-type slowed struct{ bucket atomic.Pointer[rate.Limiter] }
+type slowed struct{ bucket atomic.Pointer[bucket] }
 
 // take takes a token. If there is none it returns after which time there will be.
 func (s *slowed) take() (wait time.Duration) {
 	b := s.bucket.Load()
 	if b == nil {
-		s.bucket.CompareAndSwap(nil, rate.NewLimiter(slowedRate, slowedBurst))
+		s.bucket.CompareAndSwap(nil, Limit{slowedBurst, slowedBurst * time.Second / slowedRate}.bucket())
 		b = s.bucket.Load()
 	}
-	wait, _ = reserve(b)
+	wait, _ = b.take(time.Now())
 	return wait
 }
 

@@ -164,12 +164,13 @@ func errorf(code Code, format string, args ...any) *Error {
 // asError turns any error into one that may reach a client. What is not an
 // Error becomes CodeInternal, with the text kept out of the client's sight.
 func asError(err error) *Error {
-	var e *Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &e):
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
+	}
+	switch {
 	case errors.Is(err, ErrClosed):
 		return &Error{Code: CodeShutdown, cause: err}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -234,6 +234,19 @@ func TestPostWaitsForItsFate(t *testing.T) {
 	}
 }
 
+// A hook that fails makes a message an ordinary one.
+func TestWeightPanics(t *testing.T) {
+	flow := im.Flow{Weight: func(im.User, im.Kind) int { panic("no idea") }}
+	bubble(t, &im.Options{Limits: noLimits, Flow: flow}, func(t *testing.T, hub *imtest.Hub) {
+		v := hub.Join("42", user("ann"))
+		for i := range 3 {
+			if r, err := v.Send(im.Danmaku, i); err != nil || r.Status != im.StatusOK {
+				t.Fatalf("%+v, %v", r, err)
+			}
+		}
+	})
+}
+
 func TestFlowOptions(t *testing.T) {
 	for _, tt := range []struct {
 		flow im.Flow

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,7 @@ type Hub struct {
 	intercepted SendFunc
 	guard       guard
 	limits      *limiter
+	unnamed     atomic.Bool  // a proxy that Options.Proxies does not name was seen
 	seed        maphash.Seed // of keys of texts
 	started     time.Time
 	webSocket   websocket.Options
@@ -69,7 +71,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		opts: o, auth: auth, kinds: kinds,
 		feedLimits: fanout.FeedLimits{Batches: o.Bounds.RingBatches, Bytes: o.Bounds.RingBytes, BatchBytes: 32 << 10},
 		sendLimits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second, Panicked: func(p any) { o.Logger.Error("a connection panicked", "panic", p) }},
-		limits:     newLimiter(o.Limits),
+		limits:     newLimiter(o.Limits, o.Proxies),
 		seed:       maphash.MakeSeed(),
 		started:    time.Now(),
 		rooms:      newRegistry[*core](),
@@ -192,7 +194,7 @@ func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
 // open makes a session of a connection for which connect has succeeded. u is nil if the
 // client still has to say who it is.
 func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
-	s := &Session{hub: h, id: h.sessionID(u), conn: conn, request: r, opened: time.Now(), addr: clientAddr(r, h.opts.Proxies)}
+	s := &Session{hub: h, id: h.sessionID(u), conn: conn, request: r, opened: time.Now(), addr: h.clientAddr(r)}
 	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, func(c *fanout.Cursor) {
 		h.resyncs.run(func() {
 			err := h.protect("bringing back a slow session", func() error { return h.resync(c) })

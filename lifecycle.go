@@ -28,7 +28,7 @@ type lifecycle struct {
 
 // connect counts a new connection in.
 func (h *Hub) connect() error {
-	if _, ok := reserve(h.limits.accept); !ok {
+	if _, ok := h.limits.accept.take(time.Now()); !ok {
 		return &Error{Code: CodeOverloaded, RetryAfter: h.returnTime()}
 	}
 	return h.count()

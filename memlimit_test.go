@@ -89,6 +89,9 @@ func TestF11MemoryLimit(t *testing.T) {
 	t.Logf("%d viewers in %d rooms, %d danmaku a second offered, %.0f stored: %v; with %d MiB more in use: %v; %d gifts acknowledged; %d MiB received; peak RSS %d MiB, %.2f times the limit",
 		load.viewers, load.rooms, load.rooms*load.danmaku, float64(loaded.Accepted-before.Accepted)/load.length.Seconds(), loaded, refused.Filled>>20, refused, acked,
 		crowd.bytes.Load()>>20, peak>>20, float64(peak)/memoryLimit)
+	if loaded.Shed+loaded.Merged == 0 {
+		t.Error("no danmaku were shed or merged at five times the budget")
+	}
 	if acked == 0 || sent.Load() == 0 {
 		t.Error("nothing was sent")
 	}

@@ -42,6 +42,11 @@ func (h *Hub) observe(s Signal) {
 	if h.opts.Observe == nil {
 		return
 	}
+	h.tell(s)
+}
+
+// tell is a function of its own, so that a Signal nobody wants is not allocated.
+func (h *Hub) tell(s Signal) {
 	// The context is not the hub's: the end of sessions is observed as well.
 	_ = h.guard.run(context.Background(), h.opts.Timeouts.Hook, "Options.Observe", func(context.Context) error {
 		h.opts.Observe(s)

@@ -38,6 +38,8 @@ func TestNewNamesTheFieldAndItsBound(t *testing.T) {
 		{im.Options{Limits: im.Limits{Accept: im.Limit{N: 1}}}, `Options.Limits.Accept|Per from`},
 		{im.Options{Limits: im.Limits{Entries: 5}}, `Options.Limits.Entries|1,000`},
 		{im.Options{Proxies: []netip.Prefix{{}}}, `Options.Proxies[0]|netip.ParsePrefix`},
+		{im.Options{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("0.0.0.0/0")}}, "Options.Proxies[1]|everybody"},
+		{im.Options{Proxies: []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")}}, "Options.Proxies[0]|IPv4"},
 		{im.Options{Kinds: []im.KindSpec{{Kind: "Poll", Class: im.Normal}}}, "Options.Kinds[0].Kind|a-z"},
 		{im.Options{Kinds: []im.KindSpec{{Kind: "poll"}}}, "Options.Kinds[0].Class|Critical, Normal"},
 		{im.Options{Kinds: []im.KindSpec{{Kind: "poll", Class: im.Normal}, {Kind: "poll", Class: im.Normal}}}, "Options.Kinds[1]|second time"},

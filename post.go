@@ -132,7 +132,7 @@ func historyRequest(r *http.Request, room string) (*wire.Request, error) {
 // names a session of the same user, it counts as a part of that.
 func (h *Hub) transient(r *http.Request, u *User) (*Session, *answers) {
 	a := &answers{}
-	s := &Session{hub: h, conn: a, request: r, opened: time.Now()}
+	s := &Session{hub: h, conn: a, request: r, opened: time.Now(), addr: h.clientAddr(r)}
 	s.outlet = fanout.NewOutlet(a, &h.sendLimits, &h.sent, nil)
 	s.user.Store(u)
 	s.transient = true

@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/liveim/im/internal/gcra"
 )
@@ -33,8 +30,9 @@ func (l Limit) String() string {
 
 // Limits is how fast clients may be, each limit on each node by itself. The zero
 // value is the defaults; [Unlimited] switches one off. Whoever is over a limit is
-// refused with CodeRateLimited and the time after which the same request succeeds, if nothing
-// else is taken meanwhile. What the host sends itself is not limited.
+// refused with CodeRateLimited and the time after which the same request passes all of these limits,
+// if nothing else is taken meanwhile. A refused request counts against its connection and its address, and takes
+// nothing from its user and its room. What the host sends itself is not limited.
 type Limits struct {
 	// User is for the events of one kind of one user, over all sessions and rooms. A
 	// kind that is not named has its default: 20 in 30 s for danmaku, 10 in 10 s for chat
@@ -51,13 +49,15 @@ type Limits struct {
 	Room map[Kind]Limit
 	// Requests is for all other requests of one user. Defaults to 200 in 10 s.
 	Requests Limit
-	// Connection is for all requests of one connection. Defaults to 1,000 in 10 s.
+	// Connection is for all requests of one connection, those that nobody can read and those that
+	// name its session in a POST included. Defaults to 1,000 in 10 s.
 	Connection Limit
 	// Address is for all requests and new connections from one address, of which
 	// the first 64 bits count if it is IPv6. Defaults to 5,000 in 10 s for public addresses.
 	// Loopback, private and link-local ones, and those of carriers (100.64.0.0/10), are not limited by default,
 	// since they are usually a proxy that Options.Proxies should name; a limit that is set counts for them
-	// as well.
+	// as well. The networks of Options.Proxies have no client's address, and are never limited. A POST counts as
+	// many requests as it holds.
 	Address Limit
 	// Accept is for new connections of all clients together. Who comes in on top is told
 	// when to come back, at random. Defaults to 2,000 in 1 s.
@@ -153,19 +153,13 @@ func (l Limit) moreGenerous(o Limit) bool {
 type limiter struct {
 	Limits
 	table  *gcra.Map
-	accept *rate.Limiter
+	accept *bucket
+	// proxies have no address of a client.
+	proxies []netip.Prefix
 }
 
-func newLimiter(l Limits) *limiter {
-	return &limiter{Limits: l, table: gcra.New(l.Entries), accept: l.Accept.limiter()}
-}
-
-// limiter returns a limiter of x/time/rate, nil if there is no limit.
-func (l Limit) limiter() *rate.Limiter {
-	if l == Unlimited {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(float64(l.N)/l.Per.Seconds()), l.N)
+func newLimiter(l Limits, proxies []netip.Prefix) *limiter {
+	return &limiter{Limits: l, table: gcra.New(l.Entries), accept: l.Accept.bucket(), proxies: proxies}
 }
 
 // userKey and addressKey are structs of their own types, since keys made by joining
@@ -203,35 +197,44 @@ func (l *limiter) clamp(u *User, kind Kind, n uint64) uint64 {
 
 // takeUser takes n of a user's events of a kind.
 func (l *limiter) takeUser(u *User, kind Kind, n int, now time.Duration) error {
-	return l.take(gcra.Key(l.table, userKey{u.ID, kind}), l.ofUser(u, kind), n, now)
+	return l.take(l.userKey(u, kind), l.ofUser(u, kind), n, now)
 }
 
 // giveUser undoes takeUser.
 func (l *limiter) giveUser(u *User, kind Kind, n int) {
 	if limit := l.ofUser(u, kind); limit != Unlimited {
-		l.table.Give(gcra.Key(l.table, userKey{u.ID, kind}), gcra.Limit(limit), n)
+		l.table.Give(l.userKey(u, kind), gcra.Limit(limit), n)
 	}
 }
 
 // takeRequest takes one of a user's requests that are no sends.
 func (l *limiter) takeRequest(u *User, now time.Duration) error {
-	return l.take(gcra.Key(l.table, userKey{u.ID, ""}), l.Requests, 1, now)
+	return l.take(l.userKey(u, ""), l.Requests, 1, now)
+}
+
+// ofAddress returns the limit of an address.
+func (l *limiter) ofAddress(a netip.Addr) Limit {
+	switch {
+	case !a.IsValid(), trusted(a, l.proxies), l.Address == Limit{} && !public(a):
+		return Unlimited
+	case l.Address == Limit{}:
+		return Limit{5000, 10 * time.Second}
+	}
+	return l.Address
 }
 
 // takeAddress takes one request of an address.
 func (l *limiter) takeAddress(a netip.Addr, now time.Duration) error {
-	limit := l.Address
-	if limit == (Limit{}) {
-		if !public(a) {
-			return nil
-		}
-		limit = Limit{5000, 10 * time.Second}
-	}
-	if !a.IsValid() {
+	limit := l.ofAddress(a)
+	if limit == Unlimited {
 		return nil
 	}
-	return l.take(gcra.Key(l.table, addressKey{network(a)}), limit, 1, now)
+	return l.take(l.addressKey(a), limit, 1, now)
 }
+
+func (l *limiter) userKey(u *User, kind Kind) uint64 { return gcra.Key(l.table, userKey{u.ID, kind}) }
+
+func (l *limiter) addressKey(a netip.Addr) uint64 { return gcra.Key(l.table, addressKey{network(a)}) }
 
 func (l *limiter) take(key uint64, limit Limit, n int, now time.Duration) error {
 	if limit == Unlimited {
@@ -254,25 +257,10 @@ func (l *limiter) takeConnection(c *gcra.Cell, now time.Duration) error {
 	return nil
 }
 
-// reserve takes one token of a limiter of x/time/rate, or says when there will be
-// one. A nil limiter has no limit.
-func reserve(l *rate.Limiter) (wait time.Duration, ok bool) {
-	if l == nil {
-		return 0, true
-	}
-	now := time.Now()
-	r := l.ReserveN(now, 1)
-	if wait = r.DelayFrom(now); wait > 0 {
-		r.CancelAt(now)
-		return wait + time.Microsecond, false // rate rounds its floats either way
-	}
-	return 0, true
-}
-
 // roomLimits are the limiters of one room, by kind. The zero value is ready.
 type roomLimits struct {
 	mu     sync.Mutex // guards byKind
-	byKind map[Kind]*rate.Limiter
+	byKind map[Kind]*bucket
 }
 
 // takeRoom takes one event of a kind of all clients in the room together.
@@ -281,20 +269,25 @@ func (c *core) takeRoom(kind Kind) error {
 	if !ok || limit == Unlimited {
 		return nil
 	}
-	c.limits.mu.Lock()
-	l := c.limits.byKind[kind]
-	if l == nil {
-		l = limit.limiter()
-		if c.limits.byKind == nil {
-			c.limits.byKind = map[Kind]*rate.Limiter{}
-		}
-		c.limits.byKind[kind] = l
-	}
-	c.limits.mu.Unlock()
-	if wait, ok := reserve(l); !ok {
+	if wait, ok := c.limits.of(kind, limit).take(time.Now()); !ok {
 		return &Error{Code: CodeRateLimited, Reason: "too many say something in this room; wait a moment", RetryAfter: wait}
 	}
 	return nil
+}
+
+// of returns the bucket of a kind.
+func (r *roomLimits) of(kind Kind, limit Limit) *bucket {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.byKind[kind]
+	if b == nil {
+		b = limit.bucket()
+		if r.byKind == nil {
+			r.byKind = map[Kind]*bucket{}
+		}
+		r.byKind[kind] = b
+	}
+	return b
 }
 
 // network is what counts as one address: an IPv4 address, or the 64 bits of an
@@ -317,16 +310,4 @@ var carriers = netip.MustParsePrefix("100.64.0.0/10")
 func public(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsValid() && !a.IsLoopback() && !a.IsPrivate() && !a.IsLinkLocalUnicast() && !a.IsUnspecified() && !carriers.Contains(a)
-}
-
-// clonePrefixes returns the networks in the form in which addresses are compared with them.
-func clonePrefixes(list []netip.Prefix) ([]netip.Prefix, error) {
-	list = slices.Clone(list)
-	for i, p := range list {
-		if !p.IsValid() {
-			return nil, fmt.Errorf("im: Options.Proxies[%d] is not a network; make it with netip.ParsePrefix", i)
-		}
-		list[i] = p.Masked()
-	}
-	return list, nil
 }

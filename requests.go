@@ -28,7 +28,11 @@ func (s *Session) receive(msg []byte) (err error) {
 	s.hear()
 	reqs, err := wire.ParseRequests(msg)
 	if err != nil {
-		s.refuse(&wire.Request{}, &Error{Code: CodeBadRequest, Reason: err.Error(), cause: err})
+		err = &Error{Code: CodeBadRequest, Reason: err.Error(), cause: err}
+		if fast := s.takeRequest(); fast != nil { // what nobody can read counts as well
+			err = fast
+		}
+		s.refuse(&wire.Request{}, err)
 		return nil
 	}
 	defer s.outlet.Uncork()
@@ -62,25 +66,16 @@ func (s *Session) quick(req *wire.Request) bool {
 // serve counts a request in and handles it.
 func (s *Session) serve(req *wire.Request) error {
 	if err := s.takeRequest(); err != nil {
-		return err
+		return s.truthful(req, err)
 	}
 	if err := s.hub.begin(); err != nil {
 		return err
 	}
 	defer s.hub.inflight.Done()
-	return s.handle(req)
-}
-
-// takeRequest counts a request against its connection and its address.
-func (s *Session) takeRequest() error {
-	if s.transient { // the HTTP request was counted
-		return nil
+	if err := s.handle(req); err != nil {
+		return s.truthful(req, err)
 	}
-	h, now := s.hub, s.hub.steady()
-	if err := h.limits.takeConnection(&s.pace, now); err != nil {
-		return err
-	}
-	return h.limits.takeAddress(s.addr, now)
+	return nil
 }
 
 // handle answers one request, or returns the error to answer with.

@@ -112,7 +112,7 @@ func (d *Draft) Settle(r Receipt, err error) {
 
 // send answers "send". The checks are in order of their cost, cheapest first.
 func (s *Session) send(ctx context.Context, req *wire.Request) error {
-	h, u := s.hub, s.User()
+	h, u := s.hub, s.user.Load()
 	if err := s.mayAct(ctx, req.Room); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 		return errorf(CodeNotFound, "there is no kind %.40q", req.Kind)
 	case spec.Kind == State:
 		return errorf(CodeBadRequest, `use "state.set" to change the state`)
-	case !spec.From.Allow(&u):
+	case !spec.From.Allow(u):
 		return errorf(CodeForbidden, "you may not send %s events", spec.Kind)
 	case len(req.Body) == 0:
 		return errorf(CodeBadRequest, `send needs a "body"`)
@@ -133,31 +133,37 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 		return err
 	}
 	n := uint64(1)
-	final := h.accept
-	switch spec.Class {
-	case Merged:
-		n = h.limits.clamp(&u, spec.Kind, likes(req.Body))
-		final = h.acceptMerged
-	case Volatile:
-		final = h.offerVolatile
+	if spec.Class == Merged {
+		n = h.limits.clamp(u, spec.Kind, likes(req.Body))
 	}
-	if err := h.limits.takeUser(&u, spec.Kind, int(n), h.steady()); err != nil {
+	if err := h.limits.takeUser(u, spec.Kind, int(n), h.steady()); err != nil {
 		return err
 	}
 	if err := s.takeRoom(req.Room, spec); err != nil {
-		h.limits.giveUser(&u, spec.Kind, int(n)) // it was not the user who was too fast
+		h.limits.giveUser(u, spec.Kind, int(n)) // it was not the user who was too fast
 		return err
 	}
-	if spec.Class == Volatile && len(h.opts.Intercept) == 0 && s.unrestricted(req.Room, &u) {
-		return s.sendVolatile(ctx, req, &u, spec.Kind)
+	if spec.Class == Volatile && len(h.opts.Intercept) == 0 && s.unrestricted(req.Room, u) {
+		return s.sendVolatile(ctx, req, u, spec.Kind)
 	}
-	d := s.draft(req, u, spec.Kind)
-	receipt, err := s.underModes(ctx, d, spec.Class, final)
+	d := s.draft(req, *u, spec.Kind)
+	receipt, err := s.underModes(ctx, d, spec.Class, h.last(spec.Class))
 	if err != nil {
 		return err
 	}
 	d.answer(receipt)
 	return nil
+}
+
+// last is the step that accepts an event.
+func (h *Hub) last(class Class) SendFunc {
+	switch class {
+	case Merged:
+		return h.acceptMerged
+	case Volatile:
+		return h.offerVolatile
+	}
+	return h.accept
 }
 
 // takeRoom counts an event against the room that the session is in, or would be.

@@ -123,7 +123,7 @@ func (h *Hub) let(r *http.Request) (*User, error) {
 	if h.draining() {
 		return nil, &Error{Code: CodeShutdown, RetryAfter: h.returnTime()}
 	}
-	if err := h.limits.takeAddress(clientAddr(r, h.opts.Proxies), h.steady()); err != nil {
+	if err := h.limits.takeAddress(h.clientAddr(r), h.steady()); err != nil {
 		return nil, err
 	}
 	u, err := h.authenticate(r)

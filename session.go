@@ -30,13 +30,14 @@ type Session struct {
 	user    atomic.Pointer[User] // nil until the client has said who it is
 	opened  time.Time
 	addr    netip.Addr
-	pace    gcra.Cell    // of its requests; belongs to whoever serves them
+	pace    gcra.Cell    // of its requests
 	heard   atomic.Int64 // when the client was last heard of, as hub.clock
 	asked   atomic.Int64 // when it was asked whether it is there, as hub.clock; 0: it has answered
 	ending  atomic.Bool  // no request is worked on any more
 	// transient sessions are for requests that belong to no connection; parent is
 	// the session that they name, if they name one.
 	transient bool
+	counted   bool // a request of it was counted as one of the address
 	parent    *Session
 
 	pollMu sync.Mutex // held while a long-poll changes rooms; not by others
@@ -218,7 +219,7 @@ func (s *Session) refuse(req *wire.Request, err error) {
 		s.hub.opts.Logger.Error("a request failed", "op", req.Op, "room", req.Room, "user", s.User().ID, "error", err)
 	}
 	s.hub.observe(Signal{Type: SignalRefused, Room: req.Room, Session: s, Kind: Kind(req.Kind), Op: req.Op, Err: err})
-	s.reply(&wire.Message{Op: wire.OpError, ID: req.ID, Code: string(e.Code), Reason: e.reason(), Retry: e.retryMillis()})
+	s.outlet.Send(wire.AppendError(make([]byte, 0, 128), req.ID, string(e.Code), e.reason(), e.retryMillis()))
 }
 
 // encode writes a message that is not hot.

@@ -39,8 +39,9 @@ func TestF3ReconnectStorm(t *testing.T) {
 	}
 }
 
-// acceptRate is how fast the nodes let connections in: 1,000 a second.
-var acceptRate = im.Limit{N: 100, Per: 100 * time.Millisecond}
+// acceptRate is how fast the nodes let connections in: 1,000 a second. At once so many that those
+// who watch a live room find room beside the clients of two tenths of a second.
+var acceptRate = im.Limit{N: 200, Per: 200 * time.Millisecond}
 
 // node is a hub behind a web server.
 type node struct {

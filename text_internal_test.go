@@ -36,7 +36,7 @@ func FuzzPlainText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if !json.Valid(body) {
-			t.Skip()
+			return
 		}
 		if got, ok := plainText(body); ok && got != slowText(body) {
 			t.Errorf("%s: got %q, want %q", body, got, slowText(body))

@@ -22,61 +22,6 @@ const (
 	calmShare     = 0.8 // of the budget: a room below it is calm again
 )
 
-// Candidate is a comment that somebody wants to be shown.
-type Candidate struct {
-	Sender uint64 // the same for the same user
-	Weight int    // 0 is ordinary; more is more important
-	Key    uint64 // the same for texts that are the same to a reader; 0: merges with nothing
-}
-
-// Verdict is what becomes of an offer.
-type Verdict uint8
-
-const (
-	Pass   Verdict = iota + 1 // it is shown now
-	Wait                      // a later [Selection.Select] decides
-	Merged                    // it was added to the count of an equal comment
-	Shed                      // it is not shown
-)
-
-// Why says why a comment was shed.
-type Why uint8
-
-const (
-	Crowded  Why = iota + 1 // so many wait that it got no place among them
-	TooMany                 // too many of the same sender wait
-	TooLate                 // it was not picked within MaxAge
-	WhyCount                // none of them: how many there are
-)
-
-// Answer is what an offer gets. The pointers are good until the next call.
-type Answer[V any] struct {
-	Verdict Verdict
-	// Value, of Wait, is where the owner puts what it wants back.
-	Value *V
-	// ID, unless it is nil, is where the owner puts the ID of the event that the
-	// comment becomes, for those that are added to it.
-	ID *string
-	// Into, of Merged, is the ID of the comment that it was added to.
-	Into string
-	Why  Why // of Shed
-}
-
-// Decision is the fate of a comment that had to wait: Pass, Merged or Shed.
-type Decision[V any] struct {
-	Verdict Verdict
-	Value   V
-	Into    string // of Merged: the ID of the comment that it was added to
-	Count   int    // of Pass: how many comments it stands for
-	Why     Why    // of Shed
-}
-
-// Count is by how much an equal comment, shown before, has grown.
-type Count struct {
-	ID string
-	N  int
-}
-
 // Selection is the danmaku flow control of one room. V is what the owner wants
 // back with a decision. Its owner serialises all calls, and gives times of one
 // steady clock that never goes back. Make one with [New].
@@ -144,19 +89,6 @@ type sender struct {
 type charge struct {
 	at     time.Duration
 	sender *sender
-}
-
-// text is a comment that was shown lately.
-type text struct {
-	key   uint64
-	id    string
-	n     int
-	dirty bool // it is in grown
-}
-
-type aged struct {
-	at   time.Duration
-	text *text
 }
 
 // New returns the selection of a room that shows budget comments in a second at
@@ -402,30 +334,6 @@ func (s *Selection[V]) refuse(why Why) Answer[V] {
 
 func (s *Selection[V]) maxPending() int { return max(minPending, pendingFactor*s.budget) }
 
-// grow adds one to the count of a text that was shown.
-func (s *Selection[V]) grow(t *text) {
-	t.n++
-	if !t.dirty {
-		t.dirty = true
-		s.grown = append(s.grown, t)
-	}
-}
-
-// Grown reports whether Counts has something to say.
-func (s *Selection[V]) Grown() bool { return len(s.grown) > 0 }
-
-// Counts appends the comments whose counts grew since the last call, with the
-// counts that they have now.
-func (s *Selection[V]) Counts(dst []Count) []Count {
-	for _, t := range s.grown {
-		t.dirty = false
-		dst = append(dst, Count{t.id, t.n})
-	}
-	clear(s.grown)
-	s.grown = s.grown[:0]
-	return dst
-}
-
 // show notes that a comment is shown. It returns where the ID of its event is to
 // be put, nil if nothing is ever added to it.
 func (s *Selection[V]) show(now time.Duration, c *Candidate, sh share, n int) *string {
@@ -445,14 +353,4 @@ func (s *Selection[V]) show(now time.Duration, c *Candidate, sh share, n int) *s
 	s.texts[c.Key] = t
 	s.textAge.push(aged{now, t})
 	return &t.id
-}
-
-func (s *Selection[V]) forgetTexts(now time.Duration) {
-	for s.textAge.len() > 0 && now-s.textAge.front().at >= MergeFor {
-		t := s.textAge.front().text
-		if s.texts[t.key] == t {
-			delete(s.texts, t.key)
-		}
-		s.textAge.pop()
-	}
 }

@@ -1,149 +1,70 @@
 // Package gcra limits rates with a few bytes for each of many users.
 //
-// A limit is a token bucket in the form of the generic cell rate algorithm (ITU-T
-// I.371 and ATM Forum TM 4.0, where it polices cells): what is kept is not a count but
-// one time, the theoretical arrival time of the next event if all came evenly. All
-// arithmetic is on whole nanoseconds.
+// A limit is a token bucket in the form of the generic cell rate algorithm, with which
+// ATM networks police their cells (ITU-T Recommendation I.371; ATM Forum Traffic Management 4.0,
+// af-tm-0056.000, section 4.4.2; here as virtual scheduling). What is kept is not a count and the
+// time of the last one but a single time, the theoretical arrival time of the next event if all
+// came evenly. A bucket is full when that time has passed, and empty when it lies the whole of
+// [Limit.Per] ahead.
 //
-// A [Map] holds such times under 64-bit keyed hashes. Two of ten million keys share a
-// bucket with a chance of about one in 370,000, and nobody without the seed can aim for it.
+// All arithmetic is on whole nanoseconds of a monotonic clock that the caller passes.
+// Nothing here reads a clock, starts a goroutine or waits.
 package gcra
 
 import (
-	"hash/maphash"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Limit is a token bucket: N at once, refilled evenly so that N come back in Per.
-// Both must be positive.
+// N must be from 1 to 1,000,000 and Per from 1 ms to 24 h.
 type Limit struct {
 	N   int
 	Per time.Duration
 }
 
-// interval is the time in which one token comes back.
-func (l Limit) interval() time.Duration { return max(1, l.Per/time.Duration(l.N)) }
+// interval is the time in which one token comes back, rounded up: a limit may be less
+// generous than it says, by a nanosecond for each token, and never more.
+func (l Limit) interval() int64 { return (int64(l.Per) + int64(l.N) - 1) / int64(l.N) }
 
-// Cell is the bucket of one key. The zero value is full. Its owner serialises
-// calls.
-type Cell struct{ tat time.Duration }
+// cost is how far ahead n tokens move the theoretical arrival time.
+func (l Limit) cost(n int) int64 { return int64(min(max(n, 0), l.N)) * l.interval() }
 
-// Take takes n tokens, N at most. If they are not there it takes none and returns
-// after which time they will be: waiting exactly that long is enough, if nothing else is
-// taken meanwhile. now is of a clock that does not go back; if it does, nothing is
-// permitted early.
+// arrive is the algorithm: from a theoretical arrival time it makes the one after n
+// tokens were taken at now, or says how long to wait for them.
+func (l Limit) arrive(tat int64, n int, now int64) (next int64, wait time.Duration, ok bool) {
+	next = max(tat, now) + l.cost(n)
+	if early := next - l.cost(l.N) - now; early > 0 {
+		return tat, time.Duration(early), false
+	}
+	return next, 0, true
+}
+
+// Cell is one bucket. The zero value is full. It is safe for use by many goroutines
+// and must not be copied after its first use.
+type Cell struct{ tat atomic.Int64 }
+
+// Take takes n tokens, or all N of the limit if n is more. If they are not there it
+// takes none and returns after which time they will be: waiting exactly that long is
+// enough, if nothing else is taken meanwhile. If now goes back, nothing is permitted early.
+//
+// A Cell may be used with one limit after the other: what was taken counts as the time
+// that it takes to come back, and a token costs the time that it takes under the limit of the call.
 func (c *Cell) Take(l Limit, n int, now time.Duration) (wait time.Duration, ok bool) {
-	t := l.interval()
-	next := max(c.tat, now) + time.Duration(min(n, l.N))*t
-	if wait = next - now - time.Duration(l.N)*t; wait > 0 {
-		return wait, false
-	}
-	c.tat = next
-	return 0, true
-}
-
-// Give gives back n tokens that were taken.
-func (c *Cell) Give(l Limit, n int) { c.tat -= time.Duration(min(n, l.N)) * l.interval() }
-
-// shards bounds how many goroutines wait for each other.
-const shards = 64
-
-// Map is the buckets of many keys. It is safe for use by many goroutines, and starts
-// none. Make one with [New].
-type Map struct {
-	seed  maphash.Seed
-	most  int // entries of one shard
-	shard [shards]shard
-}
-
-type shard struct {
-	mu    sync.Mutex // guards the fields below
-	cells map[uint64]Cell
-	// idle is when the first entry can be forgotten, as of the last time that the
-	// shard was found full.
-	idle time.Duration
-}
-
-// New returns a Map for entries keys. What is full again is forgotten; if there
-// are more keys in use, new ones are refused until then, since forgetting somebody
-// would give an abuser a new burst.
-func New(entries int) *Map {
-	return &Map{seed: maphash.MakeSeed(), most: max(1, entries/shards)}
-}
-
-// Key returns the key of anything that can be compared: a struct, rather than
-// strings put together, which collide.
-func Key[K comparable](m *Map, k K) uint64 { return maphash.Comparable(m.seed, k) }
-
-// Take is [Cell.Take] on the bucket of a key. The key must always come with the
-// same limit. A new key that finds no room is told when there will be.
-func (m *Map) Take(key uint64, l Limit, n int, now time.Duration) (wait time.Duration, ok bool) {
-	s := &m.shard[key%shards]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, known := s.cells[key]
-	if !known && len(s.cells) >= m.most {
-		if now < s.idle {
-			return s.idle - now, false
-		}
-		s.sweepLocked(now)
-		if len(s.cells) >= m.most {
-			return s.idle - now, false
+	for {
+		tat := c.tat.Load()
+		next, wait, ok := l.arrive(tat, n, int64(now))
+		if !ok || c.tat.CompareAndSwap(tat, next) {
+			return wait, ok
 		}
 	}
-	if wait, ok = c.Take(l, n, now); !ok {
-		return wait, false
-	}
-	if s.cells == nil {
-		s.cells = map[uint64]Cell{}
-	}
-	s.cells[key] = c
-	return 0, true
 }
 
-// Give gives back what Take has taken.
-func (m *Map) Give(key uint64, l Limit, n int) {
-	s := &m.shard[key%shards]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c, ok := s.cells[key]; ok {
-		c.Give(l, n)
-		s.cells[key] = c
-	}
+// Wait returns what Take would, and takes nothing.
+func (c *Cell) Wait(l Limit, n int, now time.Duration) time.Duration {
+	_, wait, _ := l.arrive(c.tat.Load(), n, int64(now))
+	return wait
 }
 
-// Sweep forgets the keys whose buckets are full again, which are like new ones.
-func (m *Map) Sweep(now time.Duration) {
-	for i := range m.shard {
-		s := &m.shard[i]
-		s.mu.Lock()
-		s.sweepLocked(now)
-		s.mu.Unlock()
-	}
-}
-
-// Len returns how many keys are remembered.
-func (m *Map) Len() (n int) {
-	for i := range m.shard {
-		s := &m.shard[i]
-		s.mu.Lock()
-		n += len(s.cells)
-		s.mu.Unlock()
-	}
-	return n
-}
-
-func (s *shard) sweepLocked(now time.Duration) {
-	s.idle = 1<<63 - 1
-	for k, c := range s.cells {
-		if c.tat <= now {
-			delete(s.cells, k)
-		} else {
-			s.idle = min(s.idle, c.tat)
-		}
-	}
-	if len(s.cells) == 0 {
-		s.cells = nil
-	}
-}
+// Give gives back n tokens that were taken under the same limit.
+func (c *Cell) Give(l Limit, n int) { c.tat.Add(-l.cost(n)) }

@@ -2,6 +2,7 @@
 
 import { connect } from '/im/client.js';
 import { clean, Danmaku } from '/im/danmaku.js';
+import { Arrivals } from './arrivals.js';
 import { avatar, Chat } from './chat.js';
 import { Composer } from './compose.js';
 import { Banners, GiftRow, isGift, picture } from './gifts.js';
@@ -41,6 +42,7 @@ const host = new HostPanel($('modes'), $('queue'), text, {
 const composer = new Composer($('composer'), text, say);
 const own = new OwnDanmaku(danmaku, (body, id) => fly(body, { own: true, id }));
 const meter = new Meter(showMeter);
+const arrivals = new Arrivals($('came'), text);
 let me = { id: '', name: '', roles: [] };
 const isHost = () => Boolean(me.roles?.includes('host'));
 
@@ -128,7 +130,10 @@ async function enter(since = null) {
   };
   joined.on('event', show);
   joined.on('gap', ({ missed }) => skip(missed));
-  joined.on('online', ({ count }) => showOnline(count));
+  joined.on('online', ({ count, joined: came }) => {
+    showOnline(count);
+    if (came) arrivals.show(came);
+  });
   joined.on('fate', ({ cid, status, error }) => {
     own.fate(cid, error ? 'refused' : status);
     if (error) toast(explain(error));

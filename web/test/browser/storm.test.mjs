@@ -26,6 +26,13 @@ test('flow control in examples/liveroom', async (t) => {
     }
   };
 
+  await t.test('who comes in is told', async (t) => {
+    const late = await person(t, browser).then((context) => visit(context, url));
+    await online(late);
+    const me = await late.textContent('#me-name');
+    await until('the line', async () => (await ann.textContent('#came')).includes(me));
+  });
+
   await t.test('a storm: much is said, as much is shown as can be read, the rest is counted', async (t) => {
     await ann.evaluate(watchStorm);
     await ann.click('#storm');
