@@ -25,6 +25,7 @@ import (
 type config struct {
 	addr   string
 	replay string
+	calm   bool
 	speed  float64
 	crowd  int
 	room   string
@@ -37,6 +38,7 @@ func main() {
 	flag.Float64Var(&c.speed, "speed", 1, "how many times faster than recorded")
 	flag.IntVar(&c.crowd, "crowd", 0, "`number` of silent viewers to add")
 	flag.StringVar(&c.room, "room", "42", "`name` of the room")
+	flag.BoolVar(&c.calm, "calm", false, "leave nothing out, however busy the machine is")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "liveroom: unexpected argument %q\n", flag.Arg(0))

@@ -44,13 +44,18 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		return nil, err
 	}
 	known := newGuests()
+	var pressure func() float64 // of the machine: the hub measures it by itself
+	if c.calm {
+		pressure = func() float64 { return 0 }
+	}
 	hub, err := im.New(known.authenticate, &im.Options{
 		Limits: im.Limits{
 			User: map[im.Kind]im.Limit{im.Danmaku: {N: 60, Per: 30 * time.Second}, im.Chat: {N: 30, Per: 30 * time.Second}},
 			// The bots say what many people said, faster than one person may.
 			Role: map[string]map[im.Kind]im.Limit{botRole: {im.Danmaku: im.Unlimited, im.Chat: im.Unlimited, im.Like: im.Unlimited}},
 		},
-		Joins: im.JoinPolicy{Except: []string{botRole}},
+		Pressure: pressure,
+		Joins:    im.JoinPolicy{Except: []string{botRole}},
 		// Enough to fill the list of the chat.
 		Bounds: im.Bounds{JoinEvents: 100},
 	})

@@ -13,7 +13,7 @@ import { until } from './lib/wait.mjs';
 test('examples/liveroom', async (t) => {
   const binary = await build(t, './examples/liveroom');
   const liveroom = async (t, ...args) => {
-    const { line } = await start(t, binary, ['-addr', '127.0.0.1:0', ...args]);
+    const { line } = await start(t, binary, ['-addr', '127.0.0.1:0', '-calm', ...args]);
     return line.match(/http:\S+/)[0];
   };
   const browsers = [await launch(t), await launch(t)];

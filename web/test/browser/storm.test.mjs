@@ -10,7 +10,7 @@ import { until } from './lib/wait.mjs';
 
 test('flow control in examples/liveroom', async (t) => {
   const binary = await build(t, './examples/liveroom');
-  const { line } = await start(t, binary, ['-addr', '127.0.0.1:0', '-replay', await quiet(t)]);
+  const { line } = await start(t, binary, ['-addr', '127.0.0.1:0', '-calm', '-replay', await quiet(t)]);
   const url = line.match(/http:\S+/)[0];
   const browser = await launch(t);
   const [ann, host] = await Promise.all([

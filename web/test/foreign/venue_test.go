@@ -45,6 +45,7 @@ func open(t *testing.T) *venue {
 		t.Fatal(err)
 	}
 	hub, err := im.New(auth, &im.Options{
+		Pressure: func() float64 { return 0 }, // however busy the machine is
 		Log:      log,
 		Observe:  func(s im.Signal) { v.signals <- s },
 		Timeouts: im.Timeouts{Heartbeat: time.Second, Answer: time.Second},
