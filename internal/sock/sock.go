@@ -1,103 +1,157 @@
 package sock
 
 import (
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/liveim/im/internal/netpoll"
 )
 
-// Conn is a connection that sends without blocking and reads without holding
-// a buffer. Make one with [New].
+// Handler is told what happens on a [Conn]. Input and Ended are called by one
+// goroutine at a time, Writable by any. They are called with no lock held and may
+// block; while Input does, nothing is read, which is the back-pressure.
+type Handler interface {
+	// Input takes what has arrived, at least one byte, which is valid until it
+	// returns and may be written to. A panic or a Goexit in it ends reading.
+	Input(data []byte)
+	// Ended says that nothing will be read any more, and why: io.EOF at the end
+	// of input, [os.ErrDeadlineExceeded], an error that wraps [net.ErrClosed] after
+	// Close, or what went wrong. It is the last call of the reader.
+	Ended(err error)
+	// Writable is called once after each short TrySend, as soon as there is room
+	// again, and once after CloseWrite. It may call TrySend. A panic in it closes the
+	// connection.
+	Writable()
+}
+
+// Conn is a connection that sends without blocking and is read without a buffer
+// of its own. Make one with [New].
 //
-// TrySend and CloseWrite are called by one goroutine at a time, Read by one
-// goroutine at a time; Close, Err and SetReadDeadline by any. It ends with
-// Close, after which the owner calls [Conn.Wait].
-//
-// An idle Conn owns no goroutine. One exists while a send waits for room, or
-// while it is written where writing can block.
+// TrySend and CloseWrite are called by one goroutine at a time, Start once, the
+// other methods by any goroutine. It ends with Close, after which the owner calls
+// [Conn.Wait].
 type Conn struct {
-	conn     net.Conn
-	raw      syscall.RawConn // nil on the portable path
-	writable func()
+	handler Handler
+	slow    *portable       // nil on the polled path
+	poller  *netpoll.Poller // nil on the portable path
+	fd      int32
+	uses    atomic.Int32  // of fd: one while it is open, and one for each system call or batch that runs
+	turn    atomic.Uint32 // who reads
+	state   atomic.Uint32 // flags below; some are written under mu
 
-	// Cached method values: a closure a call would be an allocation a call.
-	tryWrite func(fd uintptr) bool
-	tryRead  func(fd uintptr) bool
-	write    *writeOp // what TrySend is doing, nil between calls
-	read     readOp   // what Read is doing
-	probe    *Buffer  // first buffer of a portable Read, nil until used
+	tasks sync.WaitGroup // that may call Writable; Add under mu, while not closed
 
-	state   atomic.Uint32  // flags below; written under mu, read without
-	flusher sync.WaitGroup // transient goroutines; Add under mu, while not closed
-
-	mu    sync.Mutex // guards short, err and changes of state
-	short bool       // a TrySend came up short and Writable is owed
-	err   error      // first failure of a send
+	mu     sync.Mutex // guards the fields below
+	err    error      // first failure of a send
+	linger *time.Timer
 }
 
 const (
-	stateBusy   = 1 << iota // a parcel is being written
-	stateEnding             // CloseWrite was called
-	stateClosed             // Close was called
+	stateBusy    = 1 << iota // a parcel is being written
+	stateEnding              // CloseWrite was called
+	stateClosed              // Close was called
+	stateShort               // a send came up short and Writable is owed
+	stateGone                // the peer has closed or reset: read on to the end
+	stateExpired             // the read deadline has passed
 )
 
-// errClosed is returned by sends after Close. It wraps [net.ErrClosed].
-var errClosed = fmt.Errorf("sock: send on a connection that was closed here: %w", net.ErrClosed)
+// errClosed is what becomes of a connection after Close. It wraps [net.ErrClosed].
+var errClosed = fmt.Errorf("sock: the connection was closed here: %w", net.ErrClosed)
 
-// New returns a Conn that owns c. writable is called once after each short
-// TrySend, from a goroutine of its own and with no lock held, as soon as there
-// is room again; it may call TrySend. Deadlines for writing must be clear.
-func New(c net.Conn, writable func()) *Conn {
-	s := &Conn{conn: c, writable: writable}
-	if raw := rawConn(c); raw != nil {
-		s.raw = raw
-		s.tryWrite = s.writeReady
-		s.tryRead = s.readReady
+// errExited ends reading when Input has ended its goroutine.
+var errExited = errors.New("sock: host code called runtime.Goexit; return instead")
+
+// New returns a Conn that owns c, whose deadlines must be clear. h is called from
+// Start on.
+func New(c net.Conn, h Handler) *Conn {
+	s := &Conn{handler: h}
+	if !s.takeOver(c) {
+		s.slow = &portable{conn: c}
 	}
 	return s
 }
 
-// NetConn returns the connection that New was given. Reading, writing and
-// closing it is the Conn's business.
-func (c *Conn) NetConn() net.Conn { return c.conn }
-
-// Native reports whether sends are system calls of the caller's goroutine.
-func (c *Conn) Native() bool { return c.raw != nil }
-
-// SetReadDeadline makes Read fail with an error that wraps
-// [os.ErrDeadlineExceeded] at t, even one that is waiting. The zero time
-// removes the deadline.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
-
-// Close closes the connection at once, which fails what waits to read or write.
-// It does not block for the peer and may be called more than once.
-func (c *Conn) Close() error {
-	c.mu.Lock()
-	closed := c.state.Load()&stateClosed != 0
-	c.state.Or(stateClosed)
-	c.mu.Unlock()
-	if closed {
-		return nil
-	}
-	if t, ok := c.conn.(*tls.Conn); ok {
-		// tls.Conn.Close waits up to five seconds for room for its alert.
-		return t.NetConn().Close()
-	}
-	return c.conn.Close()
+// NewPortable is New, on the portable path.
+func NewPortable(c net.Conn, h Handler) *Conn {
+	return &Conn{handler: h, slow: &portable{conn: c}}
 }
 
-// Wait returns when every goroutine of the Conn has ended and writable will not
-// be called any more. Close comes first. It must not be called by writable.
-func (c *Conn) Wait() { c.flusher.Wait() }
+// Start begins to read. early is what was read before, and is the first input; it
+// may be empty.
+func (c *Conn) Start(early []byte) {
+	if c.slow != nil {
+		go c.readAlone(early)
+		return
+	}
+	c.startPolled(early)
+}
+
+// Polled reports whether the descriptor was taken over.
+func (c *Conn) Polled() bool { return c.slow == nil }
+
+// SetReadDeadline makes reading end with [os.ErrDeadlineExceeded] at t. The zero
+// time removes the deadline.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.slow != nil {
+		return c.slow.conn.SetReadDeadline(t)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.linger != nil {
+		c.linger.Stop()
+		c.linger = nil
+	}
+	if c.state.Load()&stateClosed != 0 {
+		return errClosed
+	}
+	switch wait := time.Until(t); {
+	case t.IsZero():
+		c.state.And(^uint32(stateExpired))
+	case wait <= 0:
+		c.expire()
+	default:
+		c.linger = time.AfterFunc(wait, c.expire)
+	}
+	return nil
+}
+
+func (c *Conn) expire() {
+	c.state.Or(stateExpired)
+	c.schedule()
+}
+
+// Close closes the connection at once, which ends reading. It does not block for
+// the peer and may be called more than once.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	closed := c.state.Or(stateClosed)&stateClosed != 0
+	if c.linger != nil {
+		c.linger.Stop()
+	}
+	c.mu.Unlock()
+	switch {
+	case closed:
+		return nil
+	case c.slow != nil:
+		return c.slow.close()
+	}
+	c.Release() // that it is open
+	c.schedule()
+	return nil
+}
+
+// Wait returns when Writable will not be called any more, and nothing is sent.
+// Close comes first. It must not be called by Writable.
+func (c *Conn) Wait() { c.tasks.Wait() }
 
 // Err returns why sending failed, or nil if it did not. Failing sends close the
-// connection, and Read then says only that.
+// connection, and reading then says only that.
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,9 +169,42 @@ func (c *Conn) fail(err error) error {
 	return err
 }
 
+// closedErr returns why the connection is closed.
+func (c *Conn) closedErr() error {
+	if err := c.Err(); err != nil {
+		return err
+	}
+	return errClosed
+}
+
+// TrySend sends the concatenation of bufs as far as that is possible without
+// blocking, and returns how many bytes it took; those reach the peer in order
+// unless the connection fails. It keeps neither bufs nor the buffers.
+//
+// A short count with a nil error means that Writable is called once, when there
+// is room; do not call TrySend before. That may happen before TrySend has
+// returned. An error means that the connection is closed.
+//
+// On the portable path a full connection holds at most 32 KiB and a goroutine.
+func (c *Conn) TrySend(bufs [][]byte) (int, error) {
+	total := 0
+	for _, b := range bufs {
+		total += len(b)
+	}
+	switch {
+	case c.state.Load()&stateClosed != 0:
+		return 0, c.closedErr()
+	case total == 0:
+		return 0, nil
+	case c.slow != nil:
+		return c.park(bufs, total)
+	}
+	return c.sendPolled(bufs, total)
+}
+
 // CloseWrite ends the sending side after what TrySend took: the peer reads EOF
 // then. Connections that cannot be half closed stay as they are. It does not
-// block. writable is called one last time when it has taken effect, perhaps
+// block. Writable is called one last time when it has taken effect, perhaps
 // before CloseWrite returns and on its goroutine. No TrySend follows.
 func (c *Conn) CloseWrite() {
 	c.mu.Lock()
@@ -127,35 +214,21 @@ func (c *Conn) CloseWrite() {
 		return
 	}
 	c.state.Or(stateEnding)
-	spawn := state&stateBusy == 0 && c.raw == nil
+	spawn := state&stateBusy == 0 && c.slow != nil
 	if spawn {
-		c.flusher.Add(1)
+		c.tasks.Add(1)
 	}
 	c.mu.Unlock()
 	switch {
 	case spawn:
 		go c.halfCloseAlone()
-	case state&stateBusy == 0:
-		c.halfClose() // shutdown(2), which does not block
+	case c.slow == nil:
+		c.shutdown()
+		c.handler.Writable()
 	}
 }
 
-// halfCloseAlone is a goroutine, because a TLS alert may have to wait for room.
-// Close ends it.
-func (c *Conn) halfCloseAlone() {
-	defer c.flusher.Done()
-	defer c.survive("closing a connection")
-	c.halfClose()
-}
-
-func (c *Conn) halfClose() {
-	if h, ok := c.conn.(interface{ CloseWrite() error }); ok {
-		_ = h.CloseWrite() // a connection that is gone already is as good
-	}
-	c.writable()
-}
-
-// survive is deferred at the root of each goroutine, because a panic there
+// survive is deferred at the root of what calls Writable, because a panic there
 // would take the host's process.
 func (c *Conn) survive(doing string) {
 	if v := recover(); v != nil {
@@ -163,12 +236,20 @@ func (c *Conn) survive(doing string) {
 	}
 }
 
-// closedLocked returns why nothing can be sent any more. mu is held.
-func (c *Conn) closedLocked() error {
-	if c.err != nil {
-		return c.err
-	}
-	return errClosed
+// reading calls read, which returns why reading has ended, or nil if it goes on at
+// another time. It survives what host code does in it.
+func (c *Conn) reading(read func() error) {
+	err := errExited
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("sock: panic in host code: %v\n%s", v, debug.Stack())
+		}
+		if err != nil {
+			c.turn.Store(over)
+			c.handler.Ended(err)
+		}
+	}()
+	err = read()
 }
 
 // sysError gives a system call's error its name, as package net does.

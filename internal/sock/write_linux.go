@@ -3,6 +3,7 @@
 package sock
 
 import (
+	"sync"
 	"syscall"
 	"unsafe"
 )
@@ -13,43 +14,84 @@ const (
 	maxVector  = 256 << 10 // bytes of all vectors together
 )
 
-// vectors is the scratch that writev reads.
-type vectors [maxVectors]syscall.Iovec
+// write writes until everything is written, the socket is full or the write
+// fails. The descriptor does not block.
+func write(fd int, bufs [][]byte, total int) (int, error) {
+	if len(bufs) == 1 {
+		n, errno := writeOne(fd, bufs[0])
+		if errno != 0 {
+			return n, sysError("write", errno)
+		}
+		return n, nil
+	}
+	w := writeOps.Get().(*writeOp)
+	defer writeOps.Put(w)
+	w.bufs, w.offset, w.n = bufs, 0, 0
+	err := w.run(fd, total)
+	w.bufs = nil
+	return w.n, err
+}
 
-// run writes until everything is written, the socket is full or the write
-// fails.
-func (w *writeOp) run(fd int) {
-	for w.n < w.total {
+// writeOne is write for one buffer. A full socket is no error.
+//
+// Such a write takes microseconds, which is less than what it costs to tell the
+// scheduler of it: hence raw system calls.
+func writeOne(fd int, b []byte) (n int, errno syscall.Errno) {
+	for n < len(b) {
+		r, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[n])), uintptr(len(b)-n))
+		switch errno {
+		case 0:
+			n += int(r)
+			if n < len(b) {
+				return n, 0 // full: another call would only say EAGAIN
+			}
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return n, 0
+		default:
+			return n, errno
+		}
+	}
+	return n, 0
+}
+
+// writeOp is a write of several buffers. It comes from a pool, since writev reads its
+// vectors from memory.
+type writeOp struct {
+	bufs    [][]byte // bufs[0][offset:] is next
+	offset  int
+	n       int // bytes written
+	vectors [maxVectors]syscall.Iovec
+}
+
+var writeOps = sync.Pool{New: func() any { return new(writeOp) }}
+
+func (w *writeOp) run(fd, total int) error {
+	for w.n < total {
 		want, n, errno := w.step(fd)
 		switch errno {
 		case 0:
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
-			return
+			return nil
 		default:
-			w.err = sysError("writev", errno)
-			return
+			return sysError("writev", errno)
 		}
 		w.advance(n)
 		if n < want {
-			return // full: another call would only say EAGAIN
+			return nil // full
 		}
 	}
+	return nil
 }
 
 // step makes one system call. want is what it was asked to write.
 func (w *writeOp) step(fd int) (want, n int, errno syscall.Errno) {
-	first := w.bufs[0][w.offset:]
-	if len(w.bufs) == 1 {
-		r, _, errno := syscall.Syscall(syscall.SYS_WRITE, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(first))), uintptr(len(first)))
-		return len(first), int(r), errno
-	}
 	count := 0
 	for i, b := range w.bufs {
 		if i == 0 {
-			b = first
+			b = b[w.offset:]
 		}
 		if len(b) == 0 {
 			continue
@@ -65,8 +107,18 @@ func (w *writeOp) step(fd int) (want, n int, errno syscall.Errno) {
 			break
 		}
 	}
-	r, _, errno := syscall.Syscall(syscall.SYS_WRITEV, uintptr(fd),
-		uintptr(unsafe.Pointer(&w.vectors[0])), uintptr(count))
+	r, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&w.vectors[0])), uintptr(count))
 	clear(w.vectors[:count]) // the pool must not keep the buffers alive
 	return want, int(r), errno
+}
+
+// advance notes n more written bytes.
+func (w *writeOp) advance(n int) {
+	w.n += n
+	n += w.offset
+	for len(w.bufs) > 0 && n >= len(w.bufs[0]) {
+		n -= len(w.bufs[0])
+		w.bufs = w.bufs[1:]
+	}
+	w.offset = n
 }

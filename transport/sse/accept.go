@@ -62,7 +62,7 @@ func Accept(w http.ResponseWriter, r *http.Request, rooms []string, o *Options) 
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		switch {
 		case err == nil:
-			return takeOver(conn, rw.Reader.Buffered() > 0, w.Header(), rooms, o)
+			return takeOver(conn, rw.Reader.Buffered(), w.Header(), rooms, o)
 		case !errors.Is(err, http.ErrNotSupported):
 			return nil, refuse(w, r, err)
 		}
@@ -89,16 +89,20 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) error {
 }
 
 // takeOver makes a Conn of a connection that is ours from now on.
-func takeOver(conn net.Conn, early bool, header http.Header, rooms []string, o *Options) (*Conn, error) {
+func takeOver(conn net.Conn, buffered int, header http.Header, rooms []string, o *Options) (*Conn, error) {
 	if err := writeHead(conn, header, o); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("sse: write the response head: %w", err)
 	}
 	watchPeer(conn, o.peerTimeout())
 	c := newConn(rooms, o)
-	c.early = early
+	c.early = make([]byte, buffered) // its content is of no interest
 	_, c.halves = conn.(interface{ CloseWrite() error })
-	c.sock = sock.New(conn, c.room)
+	if o.Portable {
+		c.sock = sock.NewPortable(conn, (*events)(c))
+	} else {
+		c.sock = sock.New(conn, (*events)(c))
+	}
 	return c, nil
 }
 
@@ -153,6 +157,6 @@ func respond(w http.ResponseWriter, r *http.Request, rooms []string, o *Options)
 		return nil, fmt.Errorf("sse: write the first line: %w", err)
 	}
 	c.halves = true // in its own way
-	c.sock = sock.New(c.response, c.room)
+	c.sock = sock.NewPortable(c.response, (*events)(c))
 	return c, nil
 }

@@ -29,8 +29,8 @@ type Conn struct {
 	sock     *sock.Conn
 	response *response // nil if the connection was taken over
 	inlet    inlet.Inlet
-	early    bool // bytes came behind the request
-	halves   bool // the sending side can be closed alone
+	early    []byte // came behind the request
+	halves   bool   // the sending side can be closed alone
 
 	phase     atomic.Uint32         // flags below; of a response
 	finishing atomic.Bool           // Finish was called
@@ -54,7 +54,8 @@ func newConn(rooms []string, o *Options) *Conn {
 func (c *Conn) Start(s transport.Session) {
 	c.inlet.Start(s)
 	if c.response == nil {
-		go c.serve()
+		c.sock.Start(c.early)
+		c.early = nil
 		return
 	}
 	if c.phase.Or(phaseStarted)&phaseLeft != 0 {

@@ -23,6 +23,10 @@ type Options struct {
 	// the connection. Defaults to 20 seconds.
 	WriteTimeout time.Duration
 
+	// Portable has goroutines read and write every connection. Without it a plain
+	// TCP connection on Linux is taken over by its descriptor and owns no goroutine.
+	Portable bool
+
 	// Linger is how long a connection that was finished waits for the peer to take
 	// the rest and to close. Defaults to 2 seconds.
 	Linger time.Duration

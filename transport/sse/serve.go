@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+
+	"github.com/liveim/im/internal/sock"
 )
 
 // errExited is the cause when host code ended the serving goroutine.
@@ -18,9 +20,7 @@ var errAborted = fmt.Errorf("sse: aborted by the hub: %w", net.ErrClosed)
 // violation is what a client is told, and the cause, that sends on its stream.
 const violation = "nothing can be sent on a stream of events; use POST"
 
-// serve waits for the end. It is a goroutine of its own where the connection was
-// taken over, and the handler's in Wait otherwise. It ends when the connection does,
-// which Abort, Finish and the peer bring about.
+// serve waits for the end of a response, in the handler of its request.
 func (c *Conn) serve() {
 	err := errExited
 	defer func() {
@@ -29,23 +29,22 @@ func (c *Conn) serve() {
 		}
 		c.end(err)
 	}()
-	if c.response != nil {
-		err = c.response.wait()
-		return
-	}
-	if c.early {
-		c.violated()
-	}
-	for {
-		buf, readErr := c.sock.Read()
-		if readErr != nil {
-			err = readErr
-			return
-		}
-		buf.Free()
-		c.violated()
-	}
+	err = c.response.wait()
 }
+
+// events are a Conn as its socket sees it.
+type events Conn
+
+var _ sock.Handler = (*events)(nil)
+
+// Input implements [sock.Handler].
+func (e *events) Input([]byte) { (*Conn)(e).violated() }
+
+// Writable implements [sock.Handler].
+func (e *events) Writable() { (*Conn)(e).room() }
+
+// Ended implements [sock.Handler].
+func (e *events) Ended(err error) { (*Conn)(e).end(err) }
 
 // violated tells the session, once, that the peer sent something. What follows
 // is read and discarded until the hub has finished, so that the last message is

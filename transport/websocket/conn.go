@@ -51,7 +51,9 @@ type Conn struct {
 // Start implements [transport.Conn].
 func (c *Conn) Start(s transport.Session) {
 	c.session = s
-	go c.serve()
+	early := c.early
+	c.early = nil
+	c.sock.Start(early)
 }
 
 // Protocol returns the subprotocol that was negotiated, or the empty string.

@@ -25,6 +25,11 @@ type Options struct {
 	// Limits bounds what one client can make the server hold or do.
 	Limits Limits
 
+	// Portable has goroutines read and write every connection, as it is done for
+	// TLS and on systems other than Linux. Without it a plain TCP connection on Linux is
+	// taken over by its descriptor and owns neither goroutine nor buffer while idle.
+	Portable bool
+
 	// Linger is how long a connection that was finished waits for the peer to
 	// close it. Defaults to 2 seconds.
 	Linger time.Duration

@@ -6,49 +6,35 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime/debug"
 	"time"
 
+	"github.com/liveim/im/internal/sock"
 	"github.com/liveim/im/internal/ws"
 )
 
 // farFuture is later than every limit of the codec.
 const farFuture = 100 * 365 * 24 * time.Hour
 
-// errExited is the cause when host code ended the reading goroutine.
-var errExited = errors.New("websocket: the session called runtime.Goexit; return from its methods instead")
-
 // errAborted is the outcome after Abort. It wraps [net.ErrClosed].
 var errAborted = fmt.Errorf("websocket: aborted by the hub: %w", net.ErrClosed)
 
-// serve is the goroutine that reads. It ends when the connection does, which
-// Abort, Finish and the peer bring about. What it does between two reads is in
-// feed and end, so that an event loop can take its place.
-func (c *Conn) serve() {
-	err := errExited
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("websocket: panic in the session: %v\n%s", v, debug.Stack())
-		}
-		c.end(err)
-	}()
-	early := c.early
-	c.early = nil
-	c.feed(early)
-	for {
-		buf, readErr := c.sock.Read()
-		if readErr != nil {
-			err = readErr
-			return
-		}
-		c.feed(buf.Bytes())
-		buf.Free()
-	}
-}
+// events are a Conn as its socket sees it.
+type events Conn
 
-// feed works on input. It blocks while the session does.
+var _ sock.Handler = (*events)(nil)
+
+// Input implements [sock.Handler]. It blocks while the session does.
+func (e *events) Input(data []byte) { (*Conn)(e).feed(data) }
+
+// Writable implements [sock.Handler].
+func (e *events) Writable() { (*Conn)(e).room() }
+
+// Ended implements [sock.Handler].
+func (e *events) Ended(err error) { (*Conn)(e).end(err) }
+
+// feed works on input.
 func (c *Conn) feed(data []byte) {
-	if c.deaf || len(data) == 0 {
+	if c.deaf {
 		return
 	}
 	now := time.Now()

@@ -101,7 +101,11 @@ func newConn(conn net.Conn, hs *ws.Handshake, early []byte, o *Options) *Conn {
 	if hs.Deflate {
 		c.shared = Deflated{o.deflateThreshold()}
 	}
-	c.sock = sock.New(conn, c.room)
+	if o.Portable {
+		c.sock = sock.NewPortable(conn, (*events)(c))
+	} else {
+		c.sock = sock.New(conn, (*events)(c))
+	}
 	c.parser.Init(ws.ServerRole, o.codecLimits(), hs.Deflate)
 	return c
 }

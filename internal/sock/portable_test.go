@@ -1,5 +1,0 @@
-//go:build !unix || portable
-
-package sock
-
-const nativeBuild = false
