@@ -16,9 +16,8 @@ const (
 	opSendmsg = 9
 	opSend    = 26
 
-	setupSubmitAll   = 1 << 7  // Linux 5.18: a bad entry does not stop those behind it
-	setupCoopTaskrun = 1 << 8  // 5.19: no interrupt for completions that nobody waits for
-	setupNoSQArray   = 1 << 16 // 6.6: no array of indices between the ring and its entries
+	setupSubmitAll   = 1 << 7 // Linux 5.18: a bad entry does not stop those behind it
+	setupCoopTaskrun = 1 << 8 // 5.19: no interrupt for completions that nobody waits for
 
 	featSingleMmap = 1 << 0
 	enterGetEvents = 1 << 0

@@ -58,11 +58,11 @@ func listen(t failer) (int, syscall.Sockaddr) {
 	return fd, addr
 }
 
-func tcpPairs(t testing.TB, n int) []pair {
+func tcpPairs(t testing.TB, n int) []*pair {
 	t.Helper()
 	l, addr := listen(t)
 	defer syscall.Close(l)
-	pairs := make([]pair, n)
+	pairs := make([]*pair, n)
 	for i := range pairs {
 		far, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 		must(t, err)
@@ -71,23 +71,24 @@ func tcpPairs(t testing.TB, n int) []pair {
 		must(t, err)
 		must(t, syscall.SetsockoptInt(near, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1))
 		must(t, syscall.SetNonblock(far, true))
-		pairs[i] = pair{near, far}
+		pairs[i] = &pair{near, far}
 	}
 	t.Cleanup(func() { closeAll(pairs) })
 	return pairs
 }
 
-func unixPairs(t testing.TB, n int) []pair {
+func unixPairs(t testing.TB, n int) []*pair {
 	t.Helper()
-	pairs := make([]pair, n)
+	pairs := make([]*pair, n)
 	for i := range pairs {
-		pairs[i] = unixPair(t)
+		p := unixPair(t)
+		pairs[i] = &p
 	}
 	t.Cleanup(func() { closeAll(pairs) })
 	return pairs
 }
 
-func closeAll(pairs []pair) {
+func closeAll(pairs []*pair) {
 	for _, p := range pairs {
 		p.closeNear()
 		p.closeFar()

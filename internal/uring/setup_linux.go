@@ -38,7 +38,6 @@ func newRing(sys kernel, entries int) (*Ring, error) {
 // those that an older kernel rejects.
 func setupNewest(sys kernel, entries uint32, p *params) (fd int, errno syscall.Errno) {
 	for _, flags := range [...]uint32{
-		setupSubmitAll | setupCoopTaskrun | setupNoSQArray,
 		setupSubmitAll | setupCoopTaskrun,
 		setupSubmitAll,
 		0,
@@ -56,10 +55,7 @@ func (r *Ring) mapMemory(p *params) error {
 	if p.features&featSingleMmap == 0 {
 		return fmt.Errorf("the kernel is older than Linux 5.4: %w", syscall.ENOSYS)
 	}
-	size := p.cq.cqes + p.cqEntries*uint32(unsafe.Sizeof(cqe{}))
-	if p.flags&setupNoSQArray == 0 {
-		size = max(size, p.sq.array+p.sqEntries*4)
-	}
+	size := max(p.cq.cqes+p.cqEntries*uint32(unsafe.Sizeof(cqe{})), p.sq.array+p.sqEntries*4)
 	const prot, flags = syscall.PROT_READ | syscall.PROT_WRITE, syscall.MAP_SHARED | syscall.MAP_POPULATE
 	var err error
 	if r.ringMem, err = syscall.Mmap(r.fd, offRing, int(size), prot, flags); err != nil {
@@ -75,10 +71,8 @@ func (r *Ring) mapMemory(p *params) error {
 	r.sqes = unsafe.Slice((*sqe)(unsafe.Pointer(&r.sqeMem[0])), p.sqEntries)
 	r.cqes = unsafe.Slice((*cqe)(unsafe.Pointer(&r.ringMem[p.cq.cqes])), p.cqEntries)
 	r.tail = atomic.LoadUint32(r.sqTail)
-	if p.flags&setupNoSQArray == 0 {
-		for i := range p.sqEntries {
-			*word(p.sq.array + 4*i) = i
-		}
+	for i := range p.sqEntries {
+		*word(p.sq.array + 4*i) = i // an entry is submitted from where it lies
 	}
 	return nil
 }
