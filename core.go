@@ -196,11 +196,12 @@ func (c *core) obey() {
 }
 
 // Flush is fanout.Task: the engine calls it when the room is due.
-func (c *core) Flush(now time.Time, dst []*fanout.Cursor) []*fanout.Cursor {
+func (c *core) Flush(now time.Time, dst []*fanout.Cursor) ([]*fanout.Cursor, fanout.View) {
 	c.mu.Lock()
 	c.sealLocked(now)
 	again := c.announceLocked(now)
 	dst = append(dst, c.cursors...)
+	view := c.feed.View(c)
 	departed := len(c.departed) > 0
 	c.mu.Unlock()
 	if again > 0 {
@@ -209,7 +210,7 @@ func (c *core) Flush(now time.Time, dst []*fanout.Cursor) []*fanout.Cursor {
 	if departed {
 		c.hub.background(c.obey) // it tells the host's observer
 	}
-	return dst
+	return dst, view
 }
 
 // Since is fanout.Source.

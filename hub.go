@@ -34,6 +34,7 @@ type Hub struct {
 	auth        Authenticator
 	kinds       kindTable
 	engine      *fanout.Engine
+	batching    *fanout.Batching
 	feedLimits  fanout.FeedLimits
 	sendLimits  fanout.Limits
 	intercepted SendFunc
@@ -82,7 +83,10 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 			Protocols: []string{wire.Subprotocol},
 			Deflate:   !o.NoCompression,
 			Limits:    websocket.Limits{MaxMessage: o.Bounds.Message},
+			Portable:  o.IO == IOPortable,
 		},
+		stream:   sse.Options{Portable: o.IO == IOPortable},
+		batching: o.IO.batching(),
 	}
 	if o.Log == nil {
 		// The defaults of a memory log are within its bounds.
@@ -96,7 +100,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		h.intercepted = m(h.intercepted)
 	}
 	h.resyncs = pool{max: 8, start: h.background, protect: h.protect}
-	h.engine = fanout.NewEngine(0, o.gaps(), func(p any) {
+	h.engine = fanout.NewEngine(0, o.gaps(), h.batching, func(p any) {
 		o.Logger.Error("a delivery panicked", "panic", p)
 	})
 	h.background(h.sweepLoop)

@@ -103,6 +103,9 @@ type Options struct {
 	// leave together. Zero lets the hub find it for each room, from 20 ms on and up to
 	// 250 ms, so that delivering takes about a quarter of the processors. Else 1 ms to 1 s.
 	FlushGap time.Duration
+	// IO is how plain TCP connections are read and written. Stats.IO says which way is
+	// in use. Defaults to IOAuto.
+	IO IO
 	// NoCompression keeps WebSocket messages uncompressed.
 	NoCompression bool
 
@@ -219,6 +222,9 @@ func (o *Options) complete() error {
 }
 
 func (o *Options) completeDurations() error {
+	if err := o.IO.validate(); err != nil {
+		return err
+	}
 	if g := o.FlushGap; g != 0 && (g < time.Millisecond || g > time.Second) {
 		return fmt.Errorf("im: Options.FlushGap is %v: want 1ms to 1s, or 0 to have it adapt to the load", g)
 	}

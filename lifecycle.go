@@ -188,7 +188,8 @@ func (h *Hub) end() {
 // flushRooms delivers what has been accepted so far.
 func (h *Hub) flushRooms() {
 	for c := range h.openRooms() {
-		for _, cursor := range c.Flush(time.Now(), nil) {
+		cursors, _ := c.Flush(time.Now(), nil)
+		for _, cursor := range cursors {
 			cursor.Outlet().Flush()
 		}
 	}

@@ -22,13 +22,18 @@ type Stats struct {
 
 	Sends     uint64 // sends to connections; one carries all that has gathered
 	SentBytes uint64 // bytes that connections took
-	FullSends uint64 // sends that filled a connection
-	Gaps      uint64 // times that a slow client was told of a gap
-	Missed    uint64 // volatile events that were left out for slow clients
-	Resets    uint64 // times that a slow client had to enter its room again
-	Lowered   int    // sessions that get no volatile events now, because they lag
+	// BatchedSends are those of Sends that entered the kernel together with others,
+	// BatchedCalls how many calls that took. Both are 0 without io_uring.
+	BatchedSends uint64
+	BatchedCalls uint64
+	FullSends    uint64 // sends that filled a connection
+	Gaps         uint64 // times that a slow client was told of a gap
+	Missed       uint64 // volatile events that were left out for slow clients
+	Resets       uint64 // times that a slow client had to enter its room again
+	Lowered      int    // sessions that get no volatile events now, because they lag
 
 	Flushes    uint64        // deliveries of rooms; one goes to all that are in the room
+	IO         IO            // how plain TCP connections are read and written; see Options.IO
 	SlowestGap time.Duration // the longest of the rooms' gaps now; see Options.FlushGap
 
 	HangingHooks int // calls of hooks and operations that have not returned in their time
@@ -66,6 +71,9 @@ func (h *Hub) Stats() Stats {
 		Resets:       h.stats.resets.Load(),
 		Lowered:      int(h.sent.Lowered.Load()),
 		Flushes:      h.engine.Flushes(),
+		BatchedSends: h.batching.Sends.Load(),
+		BatchedCalls: h.batching.Enters.Load(),
+		IO:           h.io(),
 		SlowestGap:   h.slowestGap(),
 		HangingHooks: int(h.guard.hanging.Load()),
 		Pressure:     math.Float64frombits(h.pressure.last.Load()),

@@ -98,6 +98,22 @@ type Marker interface {
 	Mark(position func(room string) (epoch string, seq uint64)) []byte
 }
 
+// Descriptor is an optional ability of a Conn whose bytes reach the peer by one
+// descriptor of the system and nothing else, so that the sends of many connections
+// can enter the kernel together.
+type Descriptor interface {
+	// Hold returns the descriptor of a socket that does not block. Until Release
+	// it is neither closed nor given to another connection, whatever becomes of
+	// this one. It reports false, and needs no Release, if there is none now: send with
+	// TrySend then.
+	//
+	// Who holds it and is the one to call TrySend may send to it, and then tells by TrySend
+	// what is still to be sent: a full socket, and one that has failed, are
+	// noticed there.
+	Hold() (fd int, ok bool)
+	Release()
+}
+
 // Session is the hub's side of a connection, as the transport sees it.
 //
 // Receive, Alive, Control and Fail are called by one goroutine at a time, the

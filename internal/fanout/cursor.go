@@ -80,8 +80,7 @@ func (c *Cursor) activate() {
 // are left out and counted. It reports false if the cursor has fallen out of the
 // feed.
 func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
-	batches, ok := c.source.Since(c.next, s.batches[:0])
-	s.batches = batches
+	batches, ok := c.since(s)
 	if !ok {
 		return false
 	}
@@ -149,6 +148,19 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 		s.add(latest.frame(conn.Shared()), segment{cursor: c, latest: latest})
 	}
 	return true
+}
+
+// since returns the batches that the session has not got yet. An outlet that ends
+// wants all that there is by now.
+func (c *Cursor) since(s *Scratch) ([]*Batch, bool) {
+	if v := s.view; v != nil && v.source == c.source && !c.outlet.ending {
+		if batches, ok := v.since(c.next); ok {
+			return batches, true
+		}
+	}
+	batches, ok := c.source.Since(c.next, s.batches[:0])
+	s.batches = batches
+	return batches, ok
 }
 
 // commit notes that a segment of this cursor is on its way.

@@ -3,6 +3,7 @@ package fanout
 import (
 	"hash/maphash"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,9 +11,9 @@ import (
 // Task is a room as the engine sees it.
 type Task interface {
 	// Flush seals what the room has gathered and returns the cursors of its
-	// sessions, appended to dst. It runs on a worker, one call at a time for each
-	// room, and must not block.
-	Flush(now time.Time, dst []*Cursor) []*Cursor
+	// sessions, appended to dst, and the end of its feed, or the zero View. It runs on
+	// a worker, one call at a time for each room, and must not block.
+	Flush(now time.Time, dst []*Cursor) ([]*Cursor, View)
 }
 
 // Engine flushes rooms on a few workers. A room costs it nothing while nothing
@@ -21,22 +22,73 @@ type Engine struct {
 	workers []*worker
 	seed    maphash.Seed
 	stopped sync.WaitGroup
+
+	mu     sync.Mutex // guards rounds
+	rounds []*round   // with shares for any worker
 }
 
 // NewEngine starts an engine. gaps bounds the least time between two flushes of
-// one room; workers is the number of goroutines, GOMAXPROCS if it is 0. panicked is
-// told when a task has panicked; the engine goes on. Close ends it.
-func NewEngine(workers int, gaps Gaps, panicked func(any)) *Engine {
+// one room; workers is the number of goroutines, GOMAXPROCS if it is 0; b says how they
+// send, one by one if it is nil. panicked is told when a task has panicked; the
+// engine goes on. Close ends it.
+func NewEngine(workers int, gaps Gaps, b *Batching, panicked func(any)) *Engine {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	e := &Engine{seed: maphash.MakeSeed()}
 	for range workers {
-		w := &worker{gaps: gaps, wake: make(chan struct{}, 1), quit: make(chan struct{}), panicked: panicked}
+		w := &worker{gaps: gaps, wake: make(chan struct{}, 1), quit: make(chan struct{}), panicked: panicked, volley: volley{batching: b}}
+		if workers > 1 {
+			w.others = e
+		}
 		e.workers = append(e.workers, w)
+	}
+	for _, w := range e.workers {
 		e.stopped.Go(w.loop)
 	}
 	return e
+}
+
+// offer shows a round to the workers other than w.
+func (e *Engine) offer(w *worker, r *round) {
+	e.mu.Lock()
+	e.rounds = append(e.rounds, r)
+	e.mu.Unlock()
+	for _, other := range e.workers {
+		if other != w {
+			other.notify()
+		}
+	}
+}
+
+// withdraw ends offer.
+func (e *Engine) withdraw(r *round) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := slices.Index(e.rounds, r); i >= 0 {
+		e.rounds = slices.Delete(e.rounds, i, i+1)
+	}
+}
+
+// help has w take one share of what was offered, and reports whether there was one.
+func (e *Engine) help(w *worker) bool {
+	if e == nil {
+		return false
+	}
+	e.mu.Lock()
+	var r *round
+	var cursors []*Cursor
+	for i := 0; i < len(e.rounds) && cursors == nil; i++ {
+		r = e.rounds[i]
+		cursors = r.take()
+	}
+	e.mu.Unlock()
+	if cursors == nil {
+		return false
+	}
+	w.send(r, cursors)
+	w.settle()
+	return true
 }
 
 // Close stops the workers and waits for them. What is due is not flushed.

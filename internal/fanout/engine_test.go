@@ -22,14 +22,14 @@ type task struct {
 	at []time.Duration
 }
 
-func (k *task) Flush(now time.Time, dst []*Cursor) []*Cursor {
+func (k *task) Flush(now time.Time, dst []*Cursor) ([]*Cursor, View) {
 	k.mu.Lock()
 	k.at = append(k.at, now.Sub(k.began))
 	k.mu.Unlock()
 	if k.during != nil {
 		k.during()
 	}
-	return append(dst, k.cursors...)
+	return append(dst, k.cursors...), View{}
 }
 
 func (k *task) expect(t *testing.T, want ...time.Duration) {
@@ -46,7 +46,7 @@ func (k *task) expect(t *testing.T, want ...time.Duration) {
 func inBubble(t *testing.T, test func(t *testing.T, e *Engine)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		e := NewEngine(1, Gaps{gap, gap}, func(p any) { t.Errorf("panic: %v", p) })
+		e := NewEngine(1, Gaps{gap, gap}, nil, func(p any) { t.Errorf("panic: %v", p) })
 		defer e.Close()
 		test(t, e)
 	})
@@ -214,7 +214,7 @@ func TestGapBehindASlowRoom(t *testing.T) {
 }
 
 func TestRoomsOfOneNameShareAWorker(t *testing.T) {
-	e := NewEngine(8, Gaps{gap, gap}, nil)
+	e := NewEngine(8, Gaps{gap, gap}, nil, nil)
 	defer e.Close()
 	used := map[*worker]bool{}
 	for i := range 200 {
@@ -231,7 +231,7 @@ func TestRoomsOfOneNameShareAWorker(t *testing.T) {
 
 func TestEngineDelivers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := NewEngine(0, Gaps{gap, gap}, nil)
+		e := NewEngine(0, Gaps{gap, gap}, nil, nil)
 		defer e.Close()
 		room := newRoom("42", 0, roomy)
 		k := newTask()
@@ -261,7 +261,7 @@ func TestEngineDelivers(t *testing.T) {
 func TestPanicOfATask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []any
-		e := NewEngine(1, Gaps{gap, gap}, func(p any) { told = append(told, p) })
+		e := NewEngine(1, Gaps{gap, gap}, nil, func(p any) { told = append(told, p) })
 		defer e.Close()
 		bad, good := newTask(), newTask()
 		bad.during = func() { panic("no room") }
@@ -283,7 +283,7 @@ func TestPanicOfATask(t *testing.T) {
 func TestPanicOfAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []any
-		e := NewEngine(1, Gaps{gap, gap}, func(p any) { t.Errorf("the flush itself panicked: %v", p) })
+		e := NewEngine(1, Gaps{gap, gap}, nil, func(p any) { t.Errorf("the flush itself panicked: %v", p) })
 		defer e.Close()
 		room, k := newRoom("42", 0, roomy), newTask()
 		var rigs []*rig
@@ -313,7 +313,7 @@ func TestPanicOfAConnection(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := NewEngine(4, Gaps{gap, gap}, nil)
+		e := NewEngine(4, Gaps{gap, gap}, nil, nil)
 		var tasks []*task
 		var tickets []*Ticket
 		for i := range 20 {
@@ -344,7 +344,7 @@ func TestClose(t *testing.T) {
 
 func TestCloseWaitsForAFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := NewEngine(1, Gaps{gap, gap}, nil)
+		e := NewEngine(1, Gaps{gap, gap}, nil, nil)
 		k, release := newTask(), make(chan struct{})
 		k.during = func() { <-release }
 		e.Register("42", k).Wake()
@@ -373,7 +373,7 @@ type counter struct {
 	inside         atomic.Bool
 }
 
-func (c *counter) Flush(_ time.Time, dst []*Cursor) []*Cursor {
+func (c *counter) Flush(_ time.Time, dst []*Cursor) ([]*Cursor, View) {
 	if !c.inside.CompareAndSwap(false, true) {
 		panic("two flushes of one room at a time")
 	}
@@ -381,14 +381,14 @@ func (c *counter) Flush(_ time.Time, dst []*Cursor) []*Cursor {
 	if n := c.happened.Load(); n > c.seen.Swap(n) && n == c.last {
 		close(c.done)
 	}
-	return dst
+	return dst, View{}
 }
 
 func TestEngineLosesNoWakeUp(t *testing.T) {
 	const rooms, wakers, each = 5, 4, 1000
 	for _, gap := range []time.Duration{0, time.Microsecond, 300 * time.Microsecond} {
 		t.Run(gap.String(), func(t *testing.T) {
-			e := NewEngine(2, Gaps{gap, gap}, func(p any) { t.Errorf("panic: %v", p) })
+			e := NewEngine(2, Gaps{gap, gap}, nil, func(p any) { t.Errorf("panic: %v", p) })
 			defer e.Close()
 			var wg sync.WaitGroup
 			var counters []*counter

@@ -52,9 +52,15 @@ func newCrowd(viewers int) *crowd {
 }
 
 // Flush is Task: it seals one batch.
-func (c *crowd) Flush(now time.Time, dst []*Cursor) []*Cursor {
+func (c *crowd) Flush(now time.Time, dst []*Cursor) ([]*Cursor, View) {
 	c.seal(now)
-	return append(dst, c.cursors...)
+	return append(dst, c.cursors...), c.view()
+}
+
+func (c *crowd) view() View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.feed.View(c.room)
 }
 
 func (c *crowd) seal(now time.Time) {
@@ -82,11 +88,12 @@ func newWorker() *worker {
 func BenchmarkFlush(b *testing.B) {
 	for _, viewers := range []int{1, 10, 1000, 10_000} {
 		b.Run(fmt.Sprint("viewers=", viewers), func(b *testing.B) {
-			c, w, s := newCrowd(viewers), newWorker(), new(Scratch)
+			c, w := newCrowd(viewers), newWorker()
 			t := &Ticket{task: c, worker: w}
 			b.ReportAllocs()
 			for b.Loop() {
-				w.flush(t, s)
+				w.flush(t)
+				w.settle()
 			}
 			c.report(b, b.N*viewers)
 		})
@@ -97,9 +104,9 @@ func BenchmarkFlush(b *testing.B) {
 // many follow the room.
 func TestDeliveriesDoNotAllocate(t *testing.T) {
 	allocs := func(viewers int) float64 {
-		c, w, s := newCrowd(viewers), newWorker(), new(Scratch)
+		c, w := newCrowd(viewers), newWorker()
 		ticket := &Ticket{task: c, worker: w}
-		return testing.AllocsPerRun(200, func() { w.flush(ticket, s) })
+		return testing.AllocsPerRun(200, func() { w.flush(ticket); w.settle() })
 	}
 	if few, many := allocs(1), allocs(1000); many > few+1 {
 		t.Errorf("a flush allocates %v times for one viewer, %v times for 1000", few, many)
@@ -163,10 +170,11 @@ func BenchmarkFlushRooms(b *testing.B) {
 			b.ResetTimer()
 			for _, c := range crowds {
 				wg.Go(func() {
-					w, s := newWorker(), new(Scratch)
+					w := newWorker()
 					t := &Ticket{task: c, worker: w}
 					for range n {
-						w.flush(t, s)
+						w.flush(t)
+						w.settle()
 					}
 				})
 			}
@@ -245,7 +253,7 @@ func BenchmarkSend(b *testing.B) {
 
 // BenchmarkWake is a wake-up of a room that waits for its gap already.
 func BenchmarkWake(b *testing.B) {
-	e := NewEngine(1, Gaps{time.Hour, time.Hour}, nil)
+	e := NewEngine(1, Gaps{time.Hour, time.Hour}, nil, nil)
 	defer e.Close()
 	t := e.Register("42", newTask())
 	t.WakeAfter(time.Minute)

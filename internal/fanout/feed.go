@@ -108,6 +108,36 @@ func (f *Feed) grow() {
 	f.ring = bigger
 }
 
+// recent is how many batches a view holds.
+const recent = 4
+
+// View is the end of a feed as it was at one moment. Whoever sends for many
+// cursors looks there first, and asks the room only for those that are further behind.
+type View struct {
+	source  Source // whose it is
+	first   uint64
+	count   int
+	batches [recent]*Batch
+}
+
+// View returns the newest batches. src is the room that they are of.
+func (f *Feed) View(src Source) View {
+	v := View{source: src, count: int(min(recent, f.next-f.first))}
+	v.first = f.next - uint64(v.count)
+	for i := range v.count {
+		v.batches[i] = f.ring[(v.first+uint64(i))%uint64(len(f.ring))]
+	}
+	return v
+}
+
+// since returns the batches from next on, if the view has all of them.
+func (v *View) since(next uint64) ([]*Batch, bool) {
+	if next < v.first || next > v.first+uint64(v.count) {
+		return nil, false
+	}
+	return v.batches[next-v.first : v.count], true
+}
+
 // Since appends the batches from next on to dst. It reports false if next has
 // fallen out of the feed.
 func (f *Feed) Since(next uint64, dst []*Batch) ([]*Batch, bool) {

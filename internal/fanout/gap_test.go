@@ -139,7 +139,7 @@ func TestEngineAdapts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e := NewEngine(1, adaptive, func(p any) { t.Errorf("panic: %v", p) })
+				e := NewEngine(1, adaptive, nil, func(p any) { t.Errorf("panic: %v", p) })
 				defer e.Close()
 				var load time.Duration
 				var busy atomic.Int64
@@ -187,7 +187,7 @@ func TestEngineAdapts(t *testing.T) {
 // A room that is calm again is flushed at once, whatever its gap was.
 func TestLeadingEdgeAfterAStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := NewEngine(1, adaptive, func(p any) { t.Errorf("panic: %v", p) })
+		e := NewEngine(1, adaptive, nil, func(p any) { t.Errorf("panic: %v", p) })
 		defer e.Close()
 		k := newTask()
 		cost := 100 * ms

@@ -10,8 +10,8 @@ type Scratch struct {
 	batches []*Batch
 	lost    []*Cursor
 	cursors []*Cursor // of the outlet, none of which is changed
-	room    []*Cursor // of one room, while it is flushed
 	more    bool      // the budget ended before the cursor was at the head
+	view    *View     // of the room that is being flushed; nil: none is
 }
 
 // segment is one piece of what a send carries, and what is true when it is on

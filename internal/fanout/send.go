@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/liveim/im/transport"
 )
 
 // Counters counts what outlets did. Read it with atomic loads.
@@ -51,30 +53,45 @@ func (o *Outlet) run(s *Scratch, now time.Time) {
 	for {
 		o.turn.refresh()
 		done := o.step(s, now)
-		for _, c := range s.lost {
-			o.stats.Lost.Add(1)
-			o.lost(c)
-		}
+		o.tell(s)
 		s.reset()
-		switch done {
-		case parked, dead:
+		if !o.goesOn(done) {
 			return
-		case empty:
-			if o.turn.give() {
-				return
-			}
 		}
 	}
+}
+
+// goesOn reports whether the turn is still ours, and there is something to do.
+func (o *Outlet) goesOn(done progress) bool {
+	switch done {
+	case parked, dead:
+		return false
+	case empty:
+		return !o.turn.give()
+	}
+	return true
+}
+
+// tell hands on the cursors that fell out of their feeds.
+func (o *Outlet) tell(s *Scratch) {
+	for _, c := range s.lost {
+		o.stats.Lost.Add(1)
+		o.lost(c)
+	}
+	clear(s.lost)
+	s.lost = s.lost[:0]
 }
 
 // survive makes a panic of the connection, or of a format, the end of this
 // session and of nothing else.
 func (o *Outlet) survive(s *Scratch) {
-	p := recover()
-	if p == nil {
-		return
+	if p := recover(); p != nil {
+		s.reset()
+		o.panicked(p)
 	}
-	s.reset()
+}
+
+func (o *Outlet) panicked(p any) {
 	o.end()
 	o.conn.Abort()
 	if o.limits.Panicked != nil {
@@ -91,40 +108,73 @@ const (
 	dead                   // the connection is gone: the turn stays taken for ever
 )
 
+// flight is what one outlet is about to send: a part of a scratch.
+type flight struct {
+	outlet *Outlet
+	segs   []segment
+	bufs   [][]byte
+	total  int  // bytes
+	more   bool // the budget ended before all was gathered
+
+	// Of a volley: the descriptor while it is held, and what the kernel took.
+	held transport.Descriptor
+	fd   int
+	sent int
+	err  error
+}
+
 // step gathers and sends once.
 func (o *Outlet) step(s *Scratch, now time.Time) progress {
 	if o.over {
 		return dead
 	}
+	f := o.prepare(s, now)
+	n := 0
+	var err error
+	if f.total > 0 {
+		n, err = o.conn.TrySend(f.bufs)
+	}
+	return o.conclude(&f, n, err, now)
+}
+
+// prepare gathers what is to be sent, behind what the scratch holds already.
+func (o *Outlet) prepare(s *Scratch, now time.Time) flight {
+	segs, bufs := len(s.segs), len(s.bufs)
+	s.more = false
 	o.gather(s, now)
-	if len(s.segs) == 0 {
+	f := flight{outlet: o, segs: s.segs[segs:], bufs: s.bufs[bufs:], more: s.more}
+	for _, b := range f.bufs {
+		f.total += len(b)
+	}
+	if f.total > 0 {
+		o.turn.arm()
+	}
+	return f
+}
+
+// conclude notes what became of a flight: n bytes were taken, or the connection
+// is dead.
+func (o *Outlet) conclude(f *flight, n int, err error, now time.Time) progress {
+	if len(f.segs) == 0 {
 		o.taken(now) // what waited is gone
 		return empty
 	}
-	total := 0
-	for _, b := range s.bufs {
-		total += len(b)
-	}
-	n := 0
-	if total > 0 {
-		var err error
-		o.turn.arm()
-		n, err = o.conn.TrySend(s.bufs)
+	if f.total > 0 {
 		o.stats.Sends.Add(1)
 		o.stats.SentBytes.Add(uint64(n))
-		if err != nil {
-			o.end()
-			o.conn.Abort()
-			return dead
-		}
 	}
-	if final := o.settle(s, n, now); final {
+	if err != nil {
+		o.end()
+		o.conn.Abort()
+		return dead
+	}
+	if final := o.settle(f.segs, n, now); final {
 		o.end()
 		o.conn.Finish()
 		return dead
 	}
-	if n == total {
-		if s.more {
+	if n == f.total {
+		if f.more {
 			o.unfull()
 			return sent
 		}
@@ -243,12 +293,12 @@ func (o *Outlet) mark(cursors []*Cursor) []byte {
 
 // settle notes what n sent bytes have carried. It reports whether the last
 // message of the session is among it.
-func (o *Outlet) settle(s *Scratch, n int, now time.Time) (final bool) {
+func (o *Outlet) settle(segs []segment, n int, now time.Time) (final bool) {
 	o.rest = nil
 	notes := 0
 	var control []byte
-	for i := range s.segs {
-		seg := &s.segs[i]
+	for i := range segs {
+		seg := &segs[i]
 		if n < seg.size {
 			if n == 0 {
 				break

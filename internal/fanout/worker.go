@@ -14,6 +14,14 @@ type worker struct {
 	once sync.Once
 	// panicked is told of a panic of a task.
 	panicked func(any)
+	others   *Engine // nil: there are none
+
+	// The fields below belong to loop.
+	volley   volley
+	parts    []part
+	gathered int       // cursors of parts
+	since    time.Time // when the first of them was taken
+	free     []*round
 
 	mu    sync.Mutex // guards the fields below and the state of all tickets
 	queue []*Ticket  // due
@@ -87,15 +95,16 @@ func (w *worker) setBusy(t *Ticket, busy bool) {
 func (w *worker) loop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	s := new(Scratch)
+	defer w.volley.close()
 	var due []*Ticket
 	for {
 		var wait time.Duration
 		due, wait = w.take(due[:0], time.Now())
 		for _, t := range due {
-			w.flush(t, s)
+			w.flush(t)
 		}
-		if len(due) > 0 {
+		w.settle()
+		if len(due) > 0 || w.others.help(w) {
 			clear(due)
 			select {
 			case <-w.quit:
@@ -111,24 +120,6 @@ func (w *worker) loop() {
 		case <-w.wake:
 		case <-timer.C:
 		}
-	}
-}
-
-// flush flushes one room: it seals, then sends for every cursor in turn.
-func (w *worker) flush(t *Ticket, s *Scratch) {
-	now := time.Now()
-	defer func() {
-		if p := recover(); p != nil {
-			s.reset()
-			w.panicked(p)
-		}
-		clear(s.room)
-		w.done(t, now, time.Now())
-	}()
-	w.begin(t, now)
-	s.room = t.task.Flush(now, s.room[:0])
-	for _, c := range s.room {
-		c.outlet.FlushWith(s, now)
 	}
 }
 
@@ -160,20 +151,22 @@ func (w *worker) begin(t *Ticket, now time.Time) {
 	t.flushed, t.rerun = now, time.Time{}
 }
 
-// done notes a flush that took from began to now, and what gap it asks for.
-func (w *worker) done(t *Ticket, began, now time.Time) {
+// done notes a flush that ended now and cost so much, and what gap it asks for. It
+// reports whether the worker must look.
+func (w *worker) done(t *Ticket, now time.Time, cost time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.flushes++
 	w.setBusy(t, false) // it counts with what it costs
-	t.pace.flushed(now.Sub(began))
+	t.pace.flushed(cost)
 	t.pace.adapt(now, w.gaps, w.busy+1, w.load+t.pace.cost)
 	t.state = idle
 	if !t.rerun.IsZero() {
 		at := t.rerun
 		t.rerun = time.Time{}
-		w.schedule(t, now, at)
+		return w.schedule(t, now, at)
 	}
+	return false
 }
 
 // ticketHeap is ordered by due time, the earliest first.

@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// Available says that this system has epoll.
+const Available = true
+
 // Poller is the epoll set of a process. [Join] brings it into being, and the last
 // [Poller.Leave] ends it: a process without connections has none. All methods are
 // safe for use by many goroutines.

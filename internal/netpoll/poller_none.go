@@ -2,6 +2,9 @@
 
 package netpoll
 
+// Available says that this system has no epoll.
+const Available = false
+
 // Poller does not exist here.
 type Poller struct{}
 

@@ -11,8 +11,9 @@ import (
 )
 
 var (
-	_ transport.Conn   = (*Conn)(nil)
-	_ transport.Marker = (*Conn)(nil)
+	_ transport.Conn       = (*Conn)(nil)
+	_ transport.Marker     = (*Conn)(nil)
+	_ transport.Descriptor = (*Conn)(nil)
 )
 
 // Conn is the server's side of a stream of events. [Accept] makes it. Its methods
@@ -105,6 +106,12 @@ func (c *Conn) Mark(position func(room string) (epoch string, seq uint64)) []byt
 
 // TrySend implements [transport.Conn].
 func (c *Conn) TrySend(bufs [][]byte) (int, error) { return c.sock.TrySend(bufs) }
+
+// Hold implements [transport.Descriptor].
+func (c *Conn) Hold() (fd int, ok bool) { return c.sock.Hold() }
+
+// Release implements [transport.Descriptor].
+func (c *Conn) Release() { c.sock.Release() }
 
 // Heartbeat implements [transport.Conn]; it is a comment, which is not answered.
 func (c *Conn) Heartbeat() (wire []byte, answered bool) { return comment, false }

@@ -9,7 +9,10 @@ import (
 	"github.com/liveim/im/transport"
 )
 
-var _ transport.Conn = (*Conn)(nil)
+var (
+	_ transport.Conn       = (*Conn)(nil)
+	_ transport.Descriptor = (*Conn)(nil)
+)
 
 // pingFrame is an empty ping, as a server sends it.
 var pingFrame = []byte{0x80 | byte(ws.OpPing), 0}
@@ -70,6 +73,12 @@ func (c *Conn) Shared() transport.Format {
 
 // TrySend implements [transport.Conn].
 func (c *Conn) TrySend(bufs [][]byte) (int, error) { return c.sock.TrySend(bufs) }
+
+// Hold implements [transport.Descriptor].
+func (c *Conn) Hold() (fd int, ok bool) { return c.sock.Hold() }
+
+// Release implements [transport.Descriptor].
+func (c *Conn) Release() { c.sock.Release() }
 
 // Heartbeat implements [transport.Conn]; it is a ping.
 func (c *Conn) Heartbeat() (wire []byte, answered bool) { return pingFrame, true }
