@@ -8,5 +8,5 @@
 // other connection, such as TLS, [net.Pipe] or a wrapper of the host, takes the
 // portable path, in which a goroutine reads and a transient one does the blocking
 // write; so does every connection on other systems, with the build tag "portable", or
-// where [NewPortable] asks for it. Both paths behave alike and pass the same tests.
+// where [Conn.Init] is asked for it. Both paths behave alike and pass the same tests.
 package sock

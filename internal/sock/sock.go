@@ -67,19 +67,21 @@ var errClosed = fmt.Errorf("sock: the connection was closed here: %w", net.ErrCl
 // errExited ends reading when Input has ended its goroutine.
 var errExited = errors.New("sock: host code called runtime.Goexit; return instead")
 
-// New returns a Conn that owns c, whose deadlines must be clear. h is called from
+// New returns a Conn that owns nc, whose deadlines must be clear. h is called from
 // Start on.
-func New(c net.Conn, h Handler) *Conn {
-	s := &Conn{handler: h}
-	if !s.takeOver(c) {
-		s.slow = &portable{conn: c}
-	}
-	return s
+func New(nc net.Conn, h Handler) *Conn {
+	c := new(Conn)
+	c.Init(nc, h, false)
+	return c
 }
 
-// NewPortable is New, on the portable path.
-func NewPortable(c net.Conn, h Handler) *Conn {
-	return &Conn{handler: h, slow: &portable{conn: c}}
+// Init is New for a Conn that is a part of something else. portably asks for the
+// portable path. It is called once, before anything else.
+func (c *Conn) Init(nc net.Conn, h Handler, portably bool) {
+	c.handler = h
+	if portably || !c.takeOver(nc) {
+		c.slow = &portable{conn: nc}
+	}
 }
 
 // Start begins to read. early is what was read before, and is the first input; it

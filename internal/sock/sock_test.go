@@ -65,7 +65,11 @@ var kinds = []struct {
 }{
 	{"tcp", tcpPair, New, true},
 	{"unix", unixPair, New, true},
-	{"tcp that is to be portable", tcpPair, NewPortable, false},
+	{"tcp that is to be portable", tcpPair, func(nc net.Conn, h Handler) *Conn {
+		c := new(Conn)
+		c.Init(nc, h, true)
+		return c
+	}, false},
 	{"wrapped tcp", func(t testing.TB) (net.Conn, net.Conn) {
 		near, far := tcpPair(t)
 		return wrapped{near}, far

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/liveim/im/internal/sock"
 )
 
 // ErrHead is the error of [Accept] for a HEAD request, which it has answered.
@@ -98,11 +96,7 @@ func takeOver(conn net.Conn, buffered int, header http.Header, rooms []string, o
 	c := newConn(rooms, o)
 	c.early = make([]byte, buffered) // its content is of no interest
 	_, c.halves = conn.(interface{ CloseWrite() error })
-	if o.Portable {
-		c.sock = sock.NewPortable(conn, (*events)(c))
-	} else {
-		c.sock = sock.New(conn, (*events)(c))
-	}
+	c.sock.Init(conn, (*events)(c), o.Portable)
 	return c, nil
 }
 
@@ -157,6 +151,6 @@ func respond(w http.ResponseWriter, r *http.Request, rooms []string, o *Options)
 		return nil, fmt.Errorf("sse: write the first line: %w", err)
 	}
 	c.halves = true // in its own way
-	c.sock = sock.NewPortable(c.response, (*events)(c))
+	c.sock.Init(c.response, (*events)(c), true)
 	return c, nil
 }

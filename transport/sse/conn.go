@@ -27,7 +27,7 @@ var (
 type Conn struct {
 	options  *Options
 	rooms    []string
-	sock     *sock.Conn
+	sock     sock.Conn
 	response *response // nil if the connection was taken over
 	inlet    inlet.Inlet
 	early    []byte // came behind the request

@@ -26,41 +26,52 @@ var pingFrame = []byte{0x80 | byte(ws.OpPing), 0}
 // finished in order, io.EOF if the peer hung up without a close frame, and
 // otherwise what went wrong. After Abort that is an error that wraps net.ErrClosed.
 type Conn struct {
-	sock     *sock.Conn
-	options  *Options
-	protocol string
-	opened   time.Time
-	shared   transport.Format
-
+	sock    sock.Conn
+	options *Options
 	session transport.Session // set by Start
+	state   atomic.Uint32     // flags below
 
-	finishing  atomic.Bool // Finish was called
-	flushed    atomic.Bool // all that was sent before Finish is with the kernel
-	peerClosed atomic.Bool // the peer's close frame has arrived
-	aborted    atomic.Bool // Abort was called
+	protocol int8             // in Options.Protocols; -1: none
+	shared   transport.Format // made once: to make it is to allocate
 
-	// pending is when the first byte of a half received message arrived, in
-	// nanoseconds since opened, or 0. The reader writes it.
-	pending atomic.Int64
+	// pending is when the first byte of a half received message arrived, or nil. The
+	// reader writes it.
+	pending atomic.Pointer[time.Time]
 
-	// The rest belongs to the goroutine that reads.
+	// The rest belongs to whoever reads.
+	deaf   bool    // the parser has failed; input is discarded
+	over   bool    // the session wants to hear no more
+	early  *[]byte // came together with the handshake
+	cause  error   // why the connection ends, if it is known before reading fails
 	parser ws.Parser
-	early  []byte // came together with the handshake
-	deaf   bool   // the parser has failed; input is discarded
-	over   bool   // the session wants to hear no more
-	cause  error  // why the connection ends, if it is known before reading fails
 }
+
+const (
+	stateFinishing  = 1 << iota // Finish was called
+	stateFlushed                // all that was sent before Finish is with the kernel
+	statePeerClosed             // the peer's close frame has arrived
+	stateAborted                // Abort was called
+)
+
+func (c *Conn) is(flag uint32) bool { return c.state.Load()&flag != 0 }
 
 // Start implements [transport.Conn].
 func (c *Conn) Start(s transport.Session) {
 	c.session = s
-	early := c.early
-	c.early = nil
+	var early []byte
+	if c.early != nil {
+		early, c.early = *c.early, nil
+	}
 	c.sock.Start(early)
 }
 
 // Protocol returns the subprotocol that was negotiated, or the empty string.
-func (c *Conn) Protocol() string { return c.protocol }
+func (c *Conn) Protocol() string {
+	if c.protocol < 0 {
+		return ""
+	}
+	return c.options.Protocols[c.protocol]
+}
 
 // Private implements [transport.Conn]; it is [Text].
 func (c *Conn) Private() transport.Format { return Text{} }
@@ -97,7 +108,7 @@ func (c *Conn) Farewell(code int, reason string) []byte {
 // close frame is not lost to a reset, and closes it when both close frames were
 // exchanged, when the peer has closed, or after Options.Linger.
 func (c *Conn) Finish() {
-	c.finishing.Store(true)
+	c.state.Or(stateFinishing)
 	// If it fails, the connection is gone and the reader knows.
 	_ = c.sock.SetReadDeadline(time.Now().Add(c.options.linger()))
 	c.sock.CloseWrite()
@@ -105,7 +116,7 @@ func (c *Conn) Finish() {
 
 // Abort implements [transport.Conn].
 func (c *Conn) Abort() {
-	c.aborted.Store(true)
+	c.state.Or(stateAborted)
 	_ = c.sock.Close()
 }
 
@@ -113,24 +124,24 @@ func (c *Conn) Abort() {
 // Limits.MaxAssembly. now is compared on the monotonic clock.
 func (c *Conn) Overdue(now time.Time) bool {
 	pending := c.pending.Load()
-	return pending != 0 && now.Sub(c.opened)-time.Duration(pending) > c.options.maxAssembly()
+	return pending != nil && now.Sub(*pending) > c.options.maxAssembly()
 }
 
 // room is called by the socket: there is room again after a short send, or,
 // after Finish, everything is sent.
 func (c *Conn) room() {
-	if !c.finishing.Load() {
+	if !c.is(stateFinishing) {
 		c.session.Writable()
 		return
 	}
-	c.flushed.Store(true)
+	c.state.Or(stateFlushed)
 	c.closeIfDone()
 }
 
 // closeIfDone lets the reader end when both sides have said all they had to: the
 // server is the one to close then (RFC 6455 section 7.1.1).
 func (c *Conn) closeIfDone() {
-	if c.flushed.Load() && c.peerClosed.Load() {
+	if c.is(stateFlushed) && c.is(statePeerClosed) {
 		_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // long ago
 	}
 }

@@ -40,7 +40,7 @@ func (c *Conn) feed(data []byte) {
 	now := time.Now()
 	if err := c.parser.Feed(now, data, (*receiver)(c)); err != nil {
 		c.deaf = true
-		c.pending.Store(0)
+		c.pending.Store(nil)
 		if !c.quiet() {
 			c.violated(err)
 		}
@@ -55,15 +55,16 @@ func (c *Conn) feed(data []byte) {
 func (c *Conn) notePending(now time.Time) {
 	switch {
 	case !c.parser.Overdue(now.Add(farFuture)):
-		c.pending.Store(0)
-	case c.pending.Load() == 0:
-		c.pending.Store(max(1, int64(now.Sub(c.opened))))
+		c.pending.Store(nil)
+	case c.pending.Load() == nil:
+		since := now // a variable of its own: the parameter would be allocated at every call
+		c.pending.Store(&since)
 	}
 }
 
 // quiet reports whether the session is to be left alone: it has failed or
 // refused a message, or the hub has finished.
-func (c *Conn) quiet() bool { return c.over || c.finishing.Load() }
+func (c *Conn) quiet() bool { return c.over || c.is(stateFinishing) }
 
 func (c *Conn) fail(code int, reason string) {
 	c.over = true
@@ -85,7 +86,7 @@ func (c *Conn) end(err error) {
 	_ = c.sock.Close()
 	c.sock.Wait()
 	c.parser.Release()
-	c.pending.Store(0)
+	c.pending.Store(nil)
 	// There is nobody left to tell about a panic in Closed, but the process of
 	// the host must survive it.
 	defer func() { _ = recover() }()
@@ -101,13 +102,13 @@ func (c *Conn) outcome(readErr error) error {
 		return c.cause
 	case c.sock.Err() != nil:
 		return c.sock.Err()
-	case c.peerClosed.Load() && (timedOut || hungUp):
+	case c.is(statePeerClosed) && (timedOut || hungUp):
 		return nil
-	case c.finishing.Load() && hungUp:
+	case c.is(stateFinishing) && hungUp:
 		return nil
-	case c.finishing.Load() && timedOut:
+	case c.is(stateFinishing) && timedOut:
 		return fmt.Errorf("websocket: the peer did not close within %v: %w", c.options.linger(), readErr)
-	case c.aborted.Load() && !hungUp:
+	case c.is(stateAborted) && !hungUp:
 		return errAborted
 	}
 	return readErr
@@ -122,7 +123,7 @@ var _ ws.Handler = (*receiver)(nil)
 // that it goes on to look for the peer's close frame.
 func (r *receiver) Message(op ws.Opcode, payload []byte) error {
 	c := (*Conn)(r)
-	c.pending.Store(0) // the time that Receive takes is not the peer's
+	c.pending.Store(nil) // the time that Receive takes is not the peer's
 	switch {
 	case c.quiet():
 	case op != ws.OpText:
@@ -136,7 +137,7 @@ func (r *receiver) Message(op ws.Opcode, payload []byte) error {
 // Ping implements [ws.Handler].
 func (r *receiver) Ping(payload []byte) error {
 	c := (*Conn)(r)
-	c.pending.Store(0)
+	c.pending.Store(nil)
 	if !c.quiet() {
 		c.session.Control(ws.AppendFrame(nil, ws.OpPong, true, false, payload))
 	}
@@ -146,7 +147,7 @@ func (r *receiver) Ping(payload []byte) error {
 // Pong implements [ws.Handler].
 func (r *receiver) Pong([]byte) error {
 	c := (*Conn)(r)
-	c.pending.Store(0)
+	c.pending.Store(nil)
 	if !c.quiet() {
 		c.session.Alive()
 	}
@@ -156,7 +157,7 @@ func (r *receiver) Pong([]byte) error {
 // Close implements [ws.Handler].
 func (r *receiver) Close(code ws.CloseCode, reason string) error {
 	c := (*Conn)(r)
-	c.peerClosed.Store(true)
+	c.state.Or(statePeerClosed)
 	if !c.quiet() {
 		c.fail(int(code), reason)
 	}

@@ -6,9 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
-	"github.com/liveim/im/internal/sock"
 	"github.com/liveim/im/internal/ws"
 )
 
@@ -97,15 +97,14 @@ func buffered(r bufferedReader) ([]byte, error) {
 }
 
 func newConn(conn net.Conn, hs *ws.Handshake, early []byte, o *Options) *Conn {
-	c := &Conn{options: o, protocol: hs.Protocol, shared: Text{}, early: early, opened: time.Now()}
+	c := &Conn{options: o, shared: Text{}, protocol: int8(slices.Index(o.Protocols, hs.Protocol))}
 	if hs.Deflate {
 		c.shared = Deflated{o.deflateThreshold()}
 	}
-	if o.Portable {
-		c.sock = sock.NewPortable(conn, (*events)(c))
-	} else {
-		c.sock = sock.New(conn, (*events)(c))
+	if len(early) > 0 {
+		c.early = &early
 	}
+	c.sock.Init(conn, (*events)(c), o.Portable)
 	c.parser.Init(ws.ServerRole, o.codecLimits(), hs.Deflate)
 	return c
 }
