@@ -36,6 +36,7 @@ type setup struct {
 // kinds are the ways to carry a stream.
 var kinds = map[string]setup{
 	"TCP":       {},
+	"portable":  {options: sse.Options{Portable: true}},
 	"wrapped":   {wrapped: true},
 	"TLS":       {secure: true},
 	"HTTP2":     {secure: true, http2: true},

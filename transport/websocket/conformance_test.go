@@ -20,6 +20,7 @@ func TestConformance(t *testing.T) {
 	}{
 		{"TCP", setup{options: plain}},
 		{"TCP deflated", setup{options: deflate}},
+		{"portable", setup{options: websocket.Options{Linger: linger, Portable: true}}},
 		{"wrapped", setup{options: plain, wrapped: true}},
 		{"TLS", setup{options: plain, secure: true}},
 		{"TLS deflated", setup{options: deflate, secure: true}},
