@@ -27,6 +27,7 @@ type client struct {
 	conn     net.Conn
 	r        *bufio.Reader
 	deflated int // messages that came compressed
+	got      int // number of the newest message of the comparison
 }
 
 // join returns a client that is in the room.
