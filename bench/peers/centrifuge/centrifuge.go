@@ -27,8 +27,8 @@ const (
 // clients that subscribe by a command. In both forms (all of v0.40.1):
 //
 //   - Config.ClientQueueMaxSize is 1 GB instead of 1 MB, and WebsocketConfig.WriteTimeout a minute instead of a
-//     second: beyond them the library disconnects a client, and the comparison must not lose messages. It gives a
-//     publisher no way to wait: Node.Publish only puts the message into the clients' queues.
+//     second: beyond them the library disconnects a client, and the comparison must not lose messages. By
+//     default a publisher never waits: Node.Publish only puts the message into the clients' queues.
 //   - PingPongConfig.PongTimeout is off, as the load generator answers only the pings of WebSocket. The library's
 //     own pings, every 25 seconds, stay on.
 //   - With deflate, WebsocketConfig.Compression is on and the cache of prepared messages has 16 MB, so that
@@ -58,8 +58,9 @@ func NewDefault(setup rig.Setup) (rig.Server, error) {
 //     of v0.28.0).
 //   - MaxMessagesInFrame without limit, as 16 messages in 20 ms would throttle a storm to 800 a second.
 //   - ReplyWithoutQueue: "replies sent directly to the client's transport thus avoiding possible delays".
-//   - WriteWithTimer: a timer instead of a goroutine for each connection's writer. QueueInitialCap stays at its
-//     default 2, as queues keep what they grew to under load (QueueShrinkDelay, default 1 second).
+//   - WriteWithTimer: a timer instead of a goroutine for each connection's writer: the same processor time when
+//     measured, and here Publish waits while a write to a client is stuck. QueueInitialCap stays at its default
+//     2, as queues keep what they grew to under load (QueueShrinkDelay, default 1 second).
 //   - WebsocketConfig.UseWriteBufferPool and ProcessCommandsOffReadLoop, for "large pools of mostly-idle
 //     connections": no write buffer for each connection, and half the stack.
 func NewTuned(setup rig.Setup) (rig.Server, error) {
