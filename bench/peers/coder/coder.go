@@ -63,7 +63,7 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Accept has answered
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 
 	sub := &subscriber{conn: conn, messages: make(chan *message, sendQueue), gone: make(chan struct{})}
 	room := s.rooms.Get(n)

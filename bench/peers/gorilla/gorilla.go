@@ -105,7 +105,7 @@ func (s *Server[M]) join(w http.ResponseWriter, r *http.Request) {
 
 // read answers pings until the connection ends.
 func (c *client[M]) read() {
-	defer c.conn.Close()
+	defer func() { _ = c.conn.Close() }()
 	for {
 		if _, _, err := c.conn.NextReader(); err != nil {
 			return
@@ -114,7 +114,7 @@ func (c *client[M]) read() {
 }
 
 func (s *Server[M]) writePump(c *client[M]) {
-	defer c.conn.Close()
+	defer func() { _ = c.conn.Close() }()
 	for {
 		select {
 		case m := <-c.send:
