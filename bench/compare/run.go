@@ -221,14 +221,19 @@ func (r *run) loss(published []uint64) {
 // marked is where things stood at one moment.
 type marked struct {
 	used            host.Used
+	clients         host.Used // this process
 	messages, bytes uint64
 }
 
 // mark begins a measurement.
 func (r *run) mark() (marked, error) {
 	reply, err := r.call(host.Command{Do: host.Usage})
+	if err != nil {
+		return marked{}, err
+	}
+	clients, err := host.Measure()
 	r.swarm.ResetLatency()
-	return marked{reply.Used, r.swarm.Messages(), r.swarm.Bytes()}, err
+	return marked{reply.Used, clients, r.swarm.Messages(), r.swarm.Bytes()}, err
 }
 
 // since ends a measurement and puts it into the result.
@@ -241,6 +246,7 @@ func (r *run) since(m marked) error {
 	}
 	r.res.Elapsed = now.used.At.Sub(m.used.At)
 	r.res.Deliveries, r.res.Bytes = now.messages-m.messages, now.bytes-m.bytes
+	r.res.Clientside = now.clients.User + now.clients.System - m.clients.User - m.clients.System
 	r.res.User, r.res.System = now.used.User-m.used.User, now.used.System-m.used.System
 	return nil
 }

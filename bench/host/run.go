@@ -97,7 +97,7 @@ func (h *host) obey(in io.Reader) error {
 				debug.FreeOSMemory()
 				debug.FreeOSMemory() // the first has only emptied half of the pools
 			}
-			used, err := measure()
+			used, err := Measure()
 			h.reply(Reply{Do: c.Do, Error: text(err), Used: used})
 		case Publish:
 			h.begin()
@@ -141,8 +141,8 @@ func text(err error) string {
 	return err.Error()
 }
 
-// measure says what this process has used.
-func measure() (Used, error) {
+// Measure says what this process has used.
+func Measure() (Used, error) {
 	var r unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
 		return Used{}, os.NewSyscallError("getrusage", err)

@@ -21,8 +21,8 @@ import (
 	"github.com/liveim/im/bench/rig"
 )
 
-// peers are the rows of the tables, the baseline first.
-func peers() []rig.Peer {
+// rows are the peers in the order of the tables, the baseline first.
+func rows() []rig.Peer {
 	all := append([]rig.Peer{writeloop.Peer()}, impeer.Peers()...)
 	return all
 }
@@ -72,7 +72,7 @@ func run(args []string) error {
 
 // serve is the server process.
 func serve(o options) error {
-	i := slices.IndexFunc(peers(), func(p rig.Peer) bool { return p.Name == o.serve })
+	i := slices.IndexFunc(rows(), func(p rig.Peer) bool { return p.Name == o.serve })
 	if i < 0 {
 		return fmt.Errorf("there is no peer %q", o.serve)
 	}
@@ -80,7 +80,7 @@ func serve(o options) error {
 	if err := json.Unmarshal([]byte(o.setup), &setup); err != nil {
 		return err
 	}
-	return host.Run(peers()[i], setup, os.Stdin, os.Stdout)
+	return host.Run(rows()[i], setup, os.Stdin, os.Stdout)
 }
 
 func launch(p rig.Peer, setup rig.Setup, core int) (compare.Server, error) {
@@ -122,7 +122,7 @@ func measure(o options) error {
 	if err != nil {
 		return fmt.Errorf("-scenario: %w", err)
 	}
-	all := peers()
+	all := rows()
 	baseline := all[0].Name
 	all = slices.DeleteFunc(all, func(p rig.Peer) bool { return p.Name != baseline && !onlyPeers.MatchString(p.Name) })
 	scenarios := slices.DeleteFunc(compare.Scenarios(o.short), func(s compare.Scenario) bool {

@@ -68,6 +68,7 @@ type Run struct {
 	Elapsed    time.Duration `json:"elapsed,omitempty"`
 	User       time.Duration `json:"user,omitempty"` // processor time of the server
 	System     time.Duration `json:"system,omitempty"`
+	Clientside time.Duration `json:"clientside,omitempty"` // processor time of the clients' process
 	Bytes      uint64        `json:"bytes,omitempty"`
 	Late       time.Duration `json:"late,omitempty"` // how far the publisher was behind at most
 	P50        time.Duration `json:"p50,omitempty"`

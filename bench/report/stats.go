@@ -141,8 +141,8 @@ func (r Run) Line() string {
 	var b strings.Builder
 	b.WriteString(head)
 	if n := float64(r.Deliveries); n > 0 {
-		fmt.Fprintf(&b, " %6.2f µs/delivery (user %.2f), %s/s, p50 %.1f p99 %.1f ms, %.0f B/delivery",
-			micros(r.User+r.System)/n, micros(r.User)/n, thousands(per(r.Deliveries, r.Elapsed)), millis(r.P50), millis(r.P99), float64(r.Bytes)/n)
+		fmt.Fprintf(&b, " %6.2f µs/delivery (user %.2f), %s/s, p50 %.1f p99 %.1f ms, %.0f B/delivery, clients %.2f µs",
+			micros(r.User+r.System)/n, micros(r.User)/n, thousands(per(r.Deliveries, r.Elapsed)), millis(r.P50), millis(r.P99), float64(r.Bytes)/n, micros(r.Clientside)/n)
 	}
 	if r.Memory > 0 {
 		fmt.Fprintf(&b, " %s B/session, %.2f goroutines", thousands(float64(r.Memory)/float64(r.Clients)), float64(r.Goroutine)/float64(r.Clients))

@@ -20,8 +20,26 @@ import (
 // Peers are the rows of this repository.
 func Peers() []rig.Peer {
 	return []rig.Peer{
-		{Name: "im", Dialect: dialect, New: func(s rig.Setup) (rig.Server, error) { return newServer(s, im.Chat) }},
-		{Name: "im, danmaku", Dialect: dialect, Sheds: true, New: func(s rig.Setup) (rig.Server, error) { return newServer(s, im.Danmaku) }},
+		{Name: "im", Dialect: dialect, New: starter(im.Chat, func(*im.Options) {})},
+		{Name: "im, danmaku", Dialect: dialect, New: starter(im.Danmaku, func(*im.Options) {}), Sheds: true},
+	}
+}
+
+// starter makes servers that publish events of a kind, with options that change may set.
+func starter(kind im.Kind, change func(*im.Options)) func(rig.Setup) (rig.Server, error) {
+	return func(setup rig.Setup) (rig.Server, error) {
+		options := im.Options{
+			Limits: im.Limits{
+				User:       map[im.Kind]im.Limit{im.Danmaku: im.Unlimited},
+				Connection: im.Unlimited,
+				Requests:   im.Unlimited,
+				Accept:     im.Unlimited,
+			},
+			NoCompression: !setup.Deflate,
+			Bounds:        im.Bounds{JoinEvents: setup.History},
+		}
+		change(&options)
+		return newServer(setup, kind, &options)
 	}
 }
 
@@ -46,17 +64,8 @@ type server struct {
 	speakers []*speakers // of each room, made when it first needs them; only for danmaku
 }
 
-func newServer(setup rig.Setup, kind im.Kind) (rig.Server, error) {
-	hub, err := im.New(authenticator(), &im.Options{
-		Limits: im.Limits{
-			User:       map[im.Kind]im.Limit{im.Danmaku: im.Unlimited},
-			Connection: im.Unlimited,
-			Requests:   im.Unlimited,
-			Accept:     im.Unlimited,
-		},
-		NoCompression: !setup.Deflate,
-		Bounds:        im.Bounds{JoinEvents: setup.History},
-	})
+func newServer(setup rig.Setup, kind im.Kind, options *im.Options) (rig.Server, error) {
+	hub, err := im.New(authenticator(), options)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +80,7 @@ func newServer(setup rig.Setup, kind im.Kind) (rig.Server, error) {
 		}
 		for _, key := range []string{"title", "slide", "poll"} {
 			if _, err := s.rooms[i].Set(context.Background(), key, map[string]any{"text": "of the room " + name(i), "rank": i}); err != nil {
-				return nil, err
+				return nil, errors.Join(err, hub.Close())
 			}
 		}
 	}
