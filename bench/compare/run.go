@@ -110,6 +110,7 @@ func (r *run) join() error {
 	}
 	r.res.JoinUser, r.res.JoinSys = joined.Used.User-before.Used.User, joined.Used.System-before.Used.System
 	if r.Kind == report.Joins {
+		r.res.Bytes = r.swarm.Bytes()
 		return nil
 	}
 	// What a room tells of those who came in has been told by then.

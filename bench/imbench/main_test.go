@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/liveim/im/bench/compare"
 	"github.com/liveim/im/bench/report"
 	"go.uber.org/goleak"
 )
@@ -37,20 +39,15 @@ func TestServersHaveProcessesOfTheirOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	results := filepath.Join(dir, "results.json")
-	if err := run([]string{"-short", "-pin", "-rounds", "1", "-scenario", "viewers-1000", "-peers", "^im$", "-json", results}); err != nil {
+	if err := run([]string{"-short", "-pin", "-rounds", "1", "-scenario", "viewers-1000", "-peers", "^$", "-json", results}); err != nil {
 		t.Fatal(err)
 	}
 	f, err := report.Read(results)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Runs) != 2 || f.Runs[0].Peer != f.Baseline || f.Runs[1].Peer != "im" {
+	if len(f.Runs) != 1 || f.Runs[0].Peer != f.Baseline || f.Runs[0].Error != "" || f.Runs[0].Missing > 0 || f.Runs[0].Deliveries != 40_000 {
 		t.Fatalf("the runs are %+v", f.Runs)
-	}
-	for _, r := range f.Runs {
-		if r.Error != "" || r.Missing > 0 || r.Deliveries != 40_000 {
-			t.Errorf("%+v", r)
-		}
 	}
 	if err := run([]string{"-report", results, "-docs", dir}); err != nil {
 		t.Fatal(err)
@@ -59,6 +56,17 @@ func TestServersHaveProcessesOfTheirOwn(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(text), "# Title\n") || !strings.HasSuffix(string(text), "The end.\n") ||
 		!strings.Contains(string(text), "### viewers-1000") || strings.Contains(string(text), "old") {
 		t.Errorf("the page is %s, %v", text, err)
+	}
+}
+
+func TestHubInAProcessOfItsOwn(t *testing.T) {
+	s := compare.Scenario{
+		Scenario: report.Scenario{Name: "mini", Kind: report.Rate}, Clients: 20, Rooms: 2, Rate: 50, Size: 100,
+		Settle: 50 * time.Millisecond, Warm: 100 * time.Millisecond, For: 500 * time.Millisecond,
+	}
+	r, err := compare.Do(s, rows()[1], launch)
+	if err != nil || r.Missing > 0 || r.Deliveries != 500 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

@@ -134,24 +134,26 @@ func thousands(v float64) string {
 
 // Line is a run in one line, for those who wait.
 func (r Run) Line() string {
-	head := fmt.Sprintf("%-15s %d  %-28s", r.Scenario, r.Round+1, r.Peer)
+	head := fmt.Sprintf("%-15s %d  %-28s ", r.Scenario, r.Round+1, r.Peer)
 	if r.Error != "" {
-		return head + " failed: " + r.Error
+		return head + "failed: " + r.Error
 	}
-	var b strings.Builder
-	b.WriteString(head)
+	var all []string
 	if n := float64(r.Deliveries); n > 0 {
-		fmt.Fprintf(&b, " %6.2f µs/delivery (user %.2f), %s/s, p50 %.1f p99 %.1f ms, %.0f B/delivery, clients %.2f µs",
-			micros(r.User+r.System)/n, micros(r.User)/n, thousands(per(r.Deliveries, r.Elapsed)), millis(r.P50), millis(r.P99), float64(r.Bytes)/n, micros(r.Clientside)/n)
+		all = append(all, fmt.Sprintf("%6.2f µs/delivery (user %.2f), %s/s, p50 %.1f p99 %.1f ms, %.0f B/delivery, clients %.2f µs",
+			micros(r.User+r.System)/n, micros(r.User)/n, thousands(per(r.Deliveries, r.Elapsed)), millis(r.P50), millis(r.P99), float64(r.Bytes)/n, micros(r.Clientside)/n))
 	}
 	if r.Memory > 0 {
-		fmt.Fprintf(&b, " %s B/session, %.2f goroutines", thousands(float64(r.Memory)/float64(r.Clients)), float64(r.Goroutine)/float64(r.Clients))
+		all = append(all, fmt.Sprintf("%s B/session, %.2f goroutines", thousands(float64(r.Memory)/float64(r.Clients)), float64(r.Goroutine)/float64(r.Clients)))
 	}
-	fmt.Fprintf(&b, "; %s joins/s, %.0f µs each; idle %.1f ms/s", thousands(per(uint64(r.Clients), r.JoinTime)), micros(r.JoinUser+r.JoinSys)/float64(r.Clients), millis(r.IdleCost))
+	all = append(all, fmt.Sprintf("%s joins/s, %.0f µs each", thousands(per(uint64(r.Clients), r.JoinTime)), micros(r.JoinUser+r.JoinSys)/float64(r.Clients)))
+	if r.IdleCost > 0 {
+		all = append(all, fmt.Sprintf("idle %.1f ms/s", millis(r.IdleCost)))
+	}
 	if wrong := r.wrong(); wrong != "" {
-		b.WriteString("; " + wrong)
+		all = append(all, wrong)
 	}
-	return b.String()
+	return head + strings.Join(all, "; ")
 }
 
 // wrong says what should not have happened.

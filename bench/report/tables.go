@@ -36,7 +36,7 @@ func (f *File) versions(b *strings.Builder) {
 	var all []string
 	for _, peer := range f.Peers {
 		if v := f.Versions[peer]; v != "" {
-			all = append(all, fmt.Sprintf("%s: %s", peer, v))
+			all = append(all, fmt.Sprintf("%s: %s", escape(peer), v))
 		}
 	}
 	if len(all) > 0 {
@@ -75,7 +75,7 @@ func (f *File) summary(b *strings.Builder) {
 		if cells[peer] == nil {
 			continue
 		}
-		fmt.Fprintf(b, "| %s |", peer)
+		fmt.Fprintf(b, "| %s |", escape(peer))
 		for _, name := range names {
 			cell := cells[peer][name]
 			if cell == "" {
@@ -97,10 +97,10 @@ func table(b *strings.Builder, columns []column, rows []row) {
 		x := &rows[i]
 		if len(x.runs) == 0 {
 			reason, _, _ := strings.Cut(x.failed, "\n")
-			fmt.Fprintf(b, "| %s | failed: %s |%s\n", x.peer, strings.ReplaceAll(reason, "|", "/"), strings.Repeat(" |", len(columns)-1))
+			fmt.Fprintf(b, "| %s | failed: %s |%s\n", escape(x.peer), strings.ReplaceAll(reason, "|", "/"), strings.Repeat(" |", len(columns)-1))
 			continue
 		}
-		b.WriteString("| " + x.peer)
+		b.WriteString("| " + escape(x.peer))
 		if x.runs[0].Plain > 0 {
 			b.WriteString(" (declines compression)")
 		}
@@ -149,13 +149,15 @@ func columns(s Scenario) []column {
 		}},
 	}
 	if s.Kind == Joins {
-		return append(all, ranged("joins/s", func(r Run) float64 { return per(uint64(r.Clients), r.JoinTime) }))
+		return append(all,
+			ranged("joins/s", func(r Run) float64 { return per(uint64(r.Clients), r.JoinTime) }),
+			number("bytes to each client", func(r Run) float64 { return float64(r.Bytes) / float64(r.Clients) }))
 	}
 	if s.Kind == Publishes {
 		all = append(all, ranged("publications/s", func(r Run) float64 { return per(r.Published, r.Elapsed) }))
 	}
 	return append(all,
-		number("deliveries/s", func(r Run) float64 { return per(r.Deliveries, r.Elapsed) }),
+		ranged("deliveries/s", func(r Run) float64 { return per(r.Deliveries, r.Elapsed) }),
 		number("p50, ms", func(r Run) float64 { return millis(r.P50) }),
 		number("p99", func(r Run) float64 { return millis(r.P99) }),
 		number("p99.9", func(r Run) float64 { return millis(r.P999) }),
@@ -174,18 +176,31 @@ func (x *row) lost() string {
 		all.Disordered += r.Disordered
 		all.Gone += r.Gone
 	}
+	shed := ""
 	if x.sheds && all.Missing > 0 {
-		all.Missing = 0
-		if all.wrong() == "" {
-			return "sheds"
-		}
+		// Which ones are shown, and when, is its choice.
+		all.Missing, all.Disordered = 0, 0
+		shed = fmt.Sprintf("sheds %.0f %%", 100*x.median(Run.shed))
 	}
 	wrong := all.wrong()
-	if wrong == "" {
+	switch {
+	case wrong == "" && shed != "":
+		wrong = shed
+	case wrong == "":
 		wrong = "0"
+	case shed != "":
+		wrong = shed + ", " + wrong
 	}
 	if x.failed != "" {
 		wrong += ", a run failed"
 	}
 	return wrong
+}
+
+// shed is the part of the deliveries that was left out by design.
+func (r Run) shed() float64 {
+	if r.Deliveries == 0 || r.Published == 0 {
+		return 0
+	}
+	return max(0, 1-float64(r.Deliveries)/float64(r.Published)/float64(r.Clients))
 }
