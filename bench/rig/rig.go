@@ -40,6 +40,9 @@ type Peer struct {
 	Module  string // whose version the report gives: "github.com/lxzan/gws"; empty for this repository's own
 	Dialect Dialect
 	New     func(Setup) (Server, error)
+	// Sheds says that it leaves messages out under load, as it should. It has no
+	// part in what counts on every message.
+	Sheds bool
 }
 
 // Dialect is how a client speaks to a server over WebSocket.
@@ -52,6 +55,12 @@ type Dialect struct {
 	Hello func(room int) [][]byte
 	// Joined is in the message that says that the client is in its room. Empty: it is after the handshake.
 	Joined string
+	// Stream is the request target of a stream of server-sent events that is in the room; Joined is
+	// in it as well. Nil: there is no such thing.
+	Stream func(room int) string
+	// Poll is the request target of a long-poll that is in the room, of the form that this
+	// repository has: with a query, to which &since=…&sid=… is added. Nil: there is no such thing.
+	Poll func(room int) string
 }
 
 // Marker is in every message once and in nothing else that a server sends, in
