@@ -15,6 +15,7 @@ import (
 
 	"github.com/liveim/im/bench/compare"
 	"github.com/liveim/im/bench/host"
+	"github.com/liveim/im/bench/peers"
 	impeer "github.com/liveim/im/bench/peers/im"
 	"github.com/liveim/im/bench/peers/writeloop"
 	"github.com/liveim/im/bench/report"
@@ -23,8 +24,7 @@ import (
 
 // rows are the peers in the order of the tables, the baseline first.
 func rows() []rig.Peer {
-	all := append([]rig.Peer{writeloop.Peer()}, impeer.Peers()...)
-	return all
+	return slices.Concat([]rig.Peer{writeloop.Peer()}, impeer.Peers(), peers.Others())
 }
 
 func main() {

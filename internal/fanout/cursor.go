@@ -112,7 +112,7 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 				counted = number + 1
 			}
 		}
-		frame := b.frame(conn.Shared(), tier)
+		frame := b.frame(c.outlet.shared, tier)
 		if missed > 0 && (frame != nil || i == len(batches)-1) {
 			seg := segment{from: fromGap, cursor: c, next: number, counted: counted, missed: missed, seq: b.prev[TierFull], told: true}
 			if frame == nil {
@@ -145,7 +145,36 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 		c.addGap(s, c.next+uint64(len(batches)), prev, debt, c.at)
 	}
 	if latest := c.source.Latest(); latest != c.latest && latest != nil {
-		s.add(latest.frame(conn.Shared()), segment{cursor: c, latest: latest})
+		s.add(latest.frame(c.outlet.shared), segment{cursor: c, latest: latest})
+	}
+	return true
+}
+
+// quick is gather for the case that nearly all cursors are in: it is at most a few
+// recent batches behind and gets all of what they hold for its tier. Otherwise it adds nothing and
+// reports false. It looks at little memory.
+func (c *Cursor) quick(s *Scratch, budget int, oldest time.Time) bool {
+	v := s.view
+	if v == nil || v.source != c.source || !c.active || !c.entered || c.lost || c.bounded || c.owed != 0 ||
+		c.counted > c.next || c.tier != c.wanted || c.Tier() != c.wanted {
+		return false
+	}
+	batches, ok := v.since(c.next)
+	if !ok || len(batches) > 0 && batches[0].at.Before(oldest) {
+		return false
+	}
+	if latest := c.source.Latest(); latest != nil && latest != c.latest {
+		return false
+	}
+	var frames [recent][]byte
+	for i, b := range batches {
+		frames[i] = b.frame(c.outlet.shared, c.tier)
+		if budget -= len(frames[i]); budget <= 0 {
+			return false
+		}
+	}
+	for i, b := range batches {
+		s.add(frames[i], segment{cursor: c, next: c.next + uint64(i) + 1, seq: b.to, told: frames[i] != nil})
 	}
 	return true
 }

@@ -26,25 +26,31 @@ type Limits struct {
 // many goroutines. Sending is done by whoever has something new, one at a time;
 // nobody waits for anybody.
 type Outlet struct {
-	conn   transport.Conn
-	marker transport.Marker // conn, if its stream carries positions; else nil
-	limits *Limits
-	lost   func(*Cursor) // told once of each cursor that fell out of its feed
-	stats  *Counters
-
+	// What most deliveries look at stands together and first: a flush goes through
+	// all sessions of a room, and each line of memory that it needs of one is a wait.
 	turn turn
+	// news says that there may be something to send beside what only delivers.
+	news atomic.Bool
 	// corked says that what is queued leaves with the next flush of somebody else, or when
 	// it is uncorked.
 	corked atomic.Bool
-	// The fields below belong to whoever has the turn.
-	rest []byte // of a message that was sent in part
-	lag  *lag   // nil while the connection has always taken everything
-	full bool   // the connection took less than it was offered
+	// The fields up to mu belong to whoever has the turn.
+	full bool // the connection took less than it was offered
 	// ending says that only the last message is left in the queue: cursors go no
 	// further than the head as it was when this was found.
 	ending bool
-	last   bool // the last message is under way
-	over   bool // nothing is to be sent any more
+	last   bool    // the last message is under way
+	over   bool    // nothing is to be sent any more
+	only   *Cursor // the session's only cursor; nil: look at cursors
+	lag    *lag    // nil while the connection has always taken everything
+	shared transport.Format
+	conn   transport.Conn
+	rest   []byte // of a message that was sent in part
+
+	limits *Limits
+	stats  *Counters
+	marker transport.Marker // conn, if its stream carries positions; else nil
+	lost   func(*Cursor)    // told once of each cursor that fell out of its feed
 
 	mu sync.Mutex // guards the fields below; never held while anything is called
 	// queue is what only this session gets, in order.
@@ -74,7 +80,7 @@ type note struct {
 // may be nil if no cursor enters. Limits and counters are shared by many outlets.
 func NewOutlet(conn transport.Conn, limits *Limits, counters *Counters, lost func(*Cursor)) *Outlet {
 	marker, _ := conn.(transport.Marker)
-	return &Outlet{conn: conn, marker: marker, limits: limits, stats: counters, lost: lost}
+	return &Outlet{conn: conn, shared: conn.Shared(), marker: marker, limits: limits, stats: counters, lost: lost}
 }
 
 // Send queues a message for this session and sends it. It reports false if the
@@ -107,7 +113,7 @@ func (o *Outlet) Enter(message []byte, c, replaced *Cursor) bool {
 	o.removeLocked(replaced)
 	ok := o.pushLocked(n)
 	if ok {
-		o.cursors = append(slices.Clone(o.cursors), c)
+		o.cursors = append(slices.Clone(o.cursors), c) // pushLocked has told the news
 	}
 	o.mu.Unlock()
 	if ok {
@@ -141,6 +147,7 @@ func (o *Outlet) Control(wire []byte) {
 	o.mu.Lock()
 	if !o.closing && len(wire) > 0 {
 		o.control = wire
+		o.news.Store(true)
 	}
 	o.mu.Unlock()
 	o.Flush()
@@ -186,12 +193,14 @@ func (o *Outlet) pushLocked(n note) bool {
 	}
 	o.queue = append(o.queue, n)
 	o.queued += len(n.wire)
+	o.news.Store(true)
 	return true
 }
 
 func (o *Outlet) removeLocked(c *Cursor) {
 	if i := slices.Index(o.cursors, c); c != nil && i >= 0 {
 		o.cursors = slices.Delete(slices.Clone(o.cursors), i, i+1)
+		o.news.Store(true)
 	}
 }
 

@@ -84,7 +84,7 @@ func (w *worker) send(r *round, cursors []*Cursor) {
 		w.since = time.Now()
 	}
 	for _, c := range cursors {
-		w.volley.add(c.outlet, &r.view, r.began)
+		w.volley.add(c.outlet, c, &r.view, r.began)
 	}
 	w.parts = append(w.parts, part{r, len(cursors)})
 	if w.gathered += len(cursors); w.gathered >= volleyMost {

@@ -128,20 +128,25 @@ func (o *Outlet) step(s *Scratch, now time.Time) progress {
 	if o.over {
 		return dead
 	}
-	f := o.prepare(s, now)
+	f := o.prepare(s, nil, now)
 	n := 0
 	var err error
 	if f.total > 0 {
 		n, err = o.conn.TrySend(f.bufs)
+		o.stats.Sends.Add(1)
+		o.stats.SentBytes.Add(uint64(n))
 	}
 	return o.conclude(&f, n, err, now)
 }
 
-// prepare gathers what is to be sent, behind what the scratch holds already.
-func (o *Outlet) prepare(s *Scratch, now time.Time) flight {
+// prepare gathers what is to be sent, behind what the scratch holds already. c, if not
+// nil, is the cursor for whose room that is done.
+func (o *Outlet) prepare(s *Scratch, c *Cursor, now time.Time) flight {
 	segs, bufs := len(s.segs), len(s.bufs)
 	s.more = false
-	o.gather(s, now)
+	if !o.quick(s, c, now) {
+		o.gather(s, now)
+	}
 	f := flight{outlet: o, segs: s.segs[segs:], bufs: s.bufs[bufs:], more: s.more}
 	for _, b := range f.bufs {
 		f.total += len(b)
@@ -158,10 +163,6 @@ func (o *Outlet) conclude(f *flight, n int, err error, now time.Time) progress {
 	if len(f.segs) == 0 {
 		o.taken(now) // what waited is gone
 		return empty
-	}
-	if f.total > 0 {
-		o.stats.Sends.Add(1)
-		o.stats.SentBytes.Add(uint64(n))
 	}
 	if err != nil {
 		o.end()
@@ -192,6 +193,14 @@ func (o *Outlet) conclude(f *flight, n int, err error, now time.Time) progress {
 	return sent
 }
 
+// quick gathers if there is nothing but what c, the session's only cursor, delivers.
+func (o *Outlet) quick(s *Scratch, c *Cursor, now time.Time) bool {
+	if c == nil || o.only != c || o.news.Load() || o.lag != nil || o.rest != nil || o.ending || o.last {
+		return false
+	}
+	return c.quick(s, o.limits.Send, now.Add(-o.limits.VolatileAge))
+}
+
 // gather collects what is to be sent, in this order: the rest of a message
 // that was cut, what the transport owes, the queue, the rooms.
 func (o *Outlet) gather(s *Scratch, now time.Time) {
@@ -208,6 +217,13 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		s.add(o.control, segment{from: fromControl})
 	}
 	s.cursors = o.cursors
+	o.only = nil
+	if len(o.cursors) == 1 && o.marker == nil {
+		o.only = o.cursors[0]
+	}
+	if len(o.queue) == 0 && o.control == nil {
+		o.news.Store(false)
+	}
 	if o.marker != nil {
 		for _, c := range o.cursors {
 			c.at, c.shown = c.seq.Load(), c.entered
@@ -294,7 +310,9 @@ func (o *Outlet) mark(cursors []*Cursor) []byte {
 // settle notes what n sent bytes have carried. It reports whether the last
 // message of the session is among it.
 func (o *Outlet) settle(segs []segment, n int, now time.Time) (final bool) {
-	o.rest = nil
+	if o.rest != nil {
+		o.rest = nil
+	}
 	notes := 0
 	var control []byte
 	for i := range segs {
@@ -375,6 +393,7 @@ func (o *Outlet) unqueue(notes int, control []byte) {
 	}
 	if notes == len(o.queue) {
 		o.queue = nil
+		o.news.Store(o.control != nil)
 	} else {
 		clear(o.queue[:notes])
 		o.queue = o.queue[notes:]
@@ -396,6 +415,7 @@ func (o *Outlet) Closed() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closing, o.queue, o.queued, o.control, o.cursors = true, nil, 0, nil, nil
+	o.news.Store(true)
 	o.fullSince = time.Time{}
 	o.gone = true
 	if o.lowered {

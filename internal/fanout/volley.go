@@ -40,7 +40,7 @@ func NewBatching(allowed bool) *Batching {
 func (b *Batching) Active() bool { return b != nil && b.allowed && !b.broken.Load() }
 
 // volley gathers the sends of many outlets, so that they enter the kernel at once.
-// It belongs to one worker. Where sends are not batched each is done by itself, at once.
+// It belongs to one worker. Where sends are not batched each enters by itself.
 type volley struct {
 	batching *Batching
 	ring     *uring.Ring // nil: none yet
@@ -48,27 +48,26 @@ type volley struct {
 	spare    Scratch     // of what follows a flight, or is sent by itself
 	flights  []flight
 	tail     [][]byte // of a flight that was sent in part
+
+	stats        *Counters // where sends and bytes belong
+	sends, bytes uint64    // that are not counted there yet
 }
 
-// add sends for an outlet, now or with the next submit.
-func (v *volley) add(o *Outlet, view *View, now time.Time) {
+// add gathers what an outlet has to send, of c and all else. It leaves with the next
+// submit.
+func (v *volley) add(o *Outlet, c *Cursor, view *View, now time.Time) {
 	if !o.turn.take() {
-		return
-	}
-	if !v.batching.Active() {
-		v.spare.view = view
-		o.run(&v.spare, now)
 		return
 	}
 	if len(v.flights) == volleyMost {
 		v.submit(now)
 	}
 	v.scratch.view = view
-	v.prepare(o, now)
+	v.prepare(o, c, now)
 }
 
 // prepare adds a flight. It survives a panic, which ends the session.
-func (v *volley) prepare(o *Outlet, now time.Time) {
+func (v *volley) prepare(o *Outlet, c *Cursor, now time.Time) {
 	s := &v.scratch
 	segs, bufs := len(s.segs), len(s.bufs)
 	defer func() {
@@ -81,7 +80,7 @@ func (v *volley) prepare(o *Outlet, now time.Time) {
 		return // the turn stays taken
 	}
 	o.turn.refresh()
-	f := o.prepare(s, now)
+	f := o.prepare(s, c, now)
 	o.tell(s)
 	if f.total > 0 {
 		v.flights = append(v.flights, f)
@@ -95,10 +94,13 @@ func (v *volley) submit(now time.Time) {
 	if len(v.flights) == 0 {
 		return
 	}
-	v.fire()
+	if v.batching.Active() {
+		v.fire()
+	}
 	for i := range v.flights {
 		v.conclude(&v.flights[i], now)
 	}
+	v.count(nil, 0)
 	clear(v.flights)
 	v.flights = v.flights[:0]
 	v.scratch.reset()
@@ -185,9 +187,24 @@ func (v *volley) conclude(f *flight, now time.Time) {
 		m, err = o.conn.TrySend(v.after(f.bufs, n))
 		n += m
 	}
+	v.count(o.stats, n)
 	if o.goesOn(o.conclude(f, n, err, now)) {
 		o.run(&v.spare, now)
 	}
+}
+
+// count counts one send, together with those before it: all workers write to the same
+// counters. Nil has it done now.
+func (v *volley) count(stats *Counters, n int) {
+	if stats != v.stats {
+		if v.stats != nil {
+			v.stats.Sends.Add(v.sends)
+			v.stats.SentBytes.Add(v.bytes)
+		}
+		v.stats, v.sends, v.bytes = stats, 0, 0
+	}
+	v.sends++
+	v.bytes += uint64(n)
 }
 
 // after returns what is left of bufs when n bytes are sent. It is valid until the

@@ -119,7 +119,7 @@ func TestVolleyDeliversEverything(t *testing.T) {
 				if n%3 == 0 && n+1 < messages {
 					continue // several messages in one send
 				}
-				v.add(s.outlet, nil, time.Now())
+				v.add(s.outlet, nil, nil, time.Now())
 			}
 			v.submit(time.Now())
 		}
@@ -151,7 +151,7 @@ func TestVolleyToFullSockets(t *testing.T) {
 		for range rounds {
 			for _, s := range sockets {
 				s.outlet.Queue(message)
-				v.add(s.outlet, nil, time.Now())
+				v.add(s.outlet, nil, nil, time.Now())
 			}
 			v.submit(time.Now())
 		}
@@ -234,7 +234,7 @@ func TestClosedAndReusedInAVolley(t *testing.T) {
 				mu.Unlock()
 				for _, s := range now {
 					s.outlet.Queue(s.tag)
-					v.add(s.outlet, nil, time.Now())
+					v.add(s.outlet, nil, nil, time.Now())
 				}
 				v.submit(time.Now())
 			}
@@ -270,7 +270,7 @@ func TestVolleyToLostPeers(t *testing.T) {
 		for range 50 {
 			for _, s := range sockets {
 				s.outlet.Queue([]byte("hello"))
-				v.add(s.outlet, nil, time.Now())
+				v.add(s.outlet, nil, nil, time.Now())
 			}
 			v.submit(time.Now())
 		}

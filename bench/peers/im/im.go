@@ -20,7 +20,9 @@ import (
 // Peers are the rows of this repository.
 func Peers() []rig.Peer {
 	return []rig.Peer{
-		{Name: "im", Dialect: dialect, New: starter(im.Chat, func(*im.Options) {})},
+		{Name: "im, io_uring", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOUring })},
+		{Name: "im, write(2)", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOWrite })},
+		{Name: "im, portable", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOPortable })},
 		{Name: "im, danmaku", Dialect: dialect, New: starter(im.Danmaku, func(*im.Options) {}), Sheds: true},
 	}
 }
