@@ -36,7 +36,7 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 	if !ok {
 		return errorf(CodeBadRequest, `"tier" is full, reduced or critical`)
 	}
-	asked := time.Now()
+	asked := s.hub.clock()
 	if err := s.admit(ctx, req.Room); err != nil {
 		return err
 	}
@@ -79,8 +79,8 @@ func (s *Session) retier(req *wire.Request) error {
 		return errorf(CodeBadRequest, `"tier" is full, reduced or critical`)
 	}
 	m := s.member(req.Room)
-	if m == nil && s.parent != nil {
-		m = s.parent.member(req.Room)
+	if parent := s.parent(); m == nil && parent != nil {
+		m = parent.member(req.Room)
 	}
 	if m == nil || !m.core.retier(m, tier) {
 		return &Error{Code: CodeNotJoined}
@@ -124,15 +124,19 @@ func (s *Session) become(m *member) (old *member, err error) {
 	if s.ended {
 		return nil, ErrClosed
 	}
-	old = s.rooms[m.core.id]
-	if old == nil && len(s.rooms) >= s.hub.opts.Bounds.Rooms {
+	n, at := 0, &s.rooms
+	for *at != nil && (*at).core.id != m.core.id {
+		n, at = n+1, &(*at).next
+	}
+	if old = *at; old != nil {
+		*at, m.next, old.next = m, old.next, nil
+		return old, nil
+	}
+	if n >= s.hub.opts.Bounds.Rooms {
 		return nil, errorf(CodeForbidden, "one connection may be in %d rooms; leave one first", s.hub.opts.Bounds.Rooms)
 	}
-	if s.rooms == nil {
-		s.rooms = map[string]*member{}
-	}
-	s.rooms[m.core.id] = m
-	return old, nil
+	*at = m
+	return nil, nil
 }
 
 // unbecome undoes become.
@@ -158,7 +162,7 @@ func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, sin
 		c.obey()
 		return replaced, ErrRoomClosed
 	}
-	if at, kicked := c.kicks[m.session.User().ID]; kicked && at.After(m.asked) {
+	if at, kicked := c.kicks[m.session.User().ID]; kicked && int64(at.Sub(c.hub.started)) > m.asked {
 		c.mu.Unlock()
 		c.obey()
 		return replaced, &Error{Code: CodeKicked} // it was admitted before that

@@ -108,13 +108,23 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	conn, err := websocket.Upgrade(w, r, &h.webSocket)
+	conn, answer, err := websocket.Begin(w, r, &h.webSocket)
 	if err != nil {
 		h.disconnect()
 		h.opts.Logger.Debug("a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	h.open(conn, slim(r), u)
+	s := h.prepare(conn, r, u)
+	var welcome []byte // it goes out with the response: one write less
+	if u != nil {
+		welcome = conn.Private().Append(nil, s.welcome(0))
+		h.sent.Sends.Add(1)
+		h.sent.SentBytes.Add(uint64(len(welcome)))
+	}
+	if err := answer.Send(welcome); err != nil {
+		conn.Abort()
+	}
+	s.start()
 }
 
 // let decides whether a request may open a connection, and for whom. The user
@@ -144,24 +154,6 @@ func (h *Hub) letUser(r *http.Request) (*User, error) {
 		return nil, &Error{Code: CodeUnauthorized}
 	}
 	return u, err
-}
-
-// slim returns a copy of the request for as long as the session lives: what an
-// Authenticator may look at, without what belongs to the transport.
-func slim(r *http.Request) *http.Request {
-	header := make(http.Header, 4)
-	for k, v := range r.Header {
-		switch {
-		case strings.HasPrefix(k, "Sec-"), strings.HasPrefix(k, "Accept"), k == "Authorization":
-		case k == "Connection", k == "Upgrade", k == "Pragma", k == "Cache-Control":
-		default:
-			header[k] = v
-		}
-	}
-	return &http.Request{
-		Method: r.Method, URL: r.URL, Host: r.Host, Header: header, RemoteAddr: r.RemoteAddr,
-		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, TLS: r.TLS, RequestURI: r.RequestURI,
-	}
 }
 
 // writeError answers a request with an error in the form that the protocol has.

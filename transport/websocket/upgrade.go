@@ -34,48 +34,68 @@ const (
 // [http.ResponseController] does. It does not check the Origin header: callers
 // that authenticate by cookie must do that before.
 func Upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
+	conn, answer, err := Begin(w, r, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := answer.Send(nil); err != nil {
+		_ = answer.conn.Close()
+		return nil, fmt.Errorf("websocket: complete the handshake: %w", err)
+	}
+	return conn, nil
+}
+
+// Answer is the 101 response of a handshake that [Begin] has accepted. It is sent once.
+type Answer struct {
+	conn net.Conn
+	hs   *ws.Handshake
+}
+
+// Begin is [Upgrade] up to the 101 response, so that the caller can prepare for the client
+// before that knows it is in, and can send first words together with it. On success the caller
+// sends the Answer and then starts the Conn. If sending fails it aborts the Conn first.
+func Begin(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, *Answer, error) {
 	if o == nil {
 		o = new(Options)
 	}
 	if r.ProtoMajor > 1 {
 		// No "Connection: close" here: it would end the other streams as well.
 		http.Error(w, adviceHTTP2, http.StatusNotImplemented)
-		return nil, errors.New("websocket: " + adviceHTTP2)
+		return nil, nil, errors.New("websocket: " + adviceHTTP2)
 	}
 	hs, refused := ws.CheckRequest(r, o.Protocols, o.Deflate)
 	if refused != nil {
 		refused.Respond(w)
-		return nil, refused
+		return nil, nil, refused
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		http.Error(w, adviceHijack, http.StatusInternalServerError)
-		return nil, fmt.Errorf("websocket: %s (it is a %T: %w)", adviceHijack, w, err)
+		return nil, nil, fmt.Errorf("websocket: %s (it is a %T: %w)", adviceHijack, w, err)
 	}
 	early, err := buffered(rw.Reader)
-	if err == nil {
-		err = respond(conn, hs)
-	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("websocket: complete the handshake: %w", err)
+		return nil, nil, fmt.Errorf("websocket: complete the handshake: %w", err)
 	}
-	return newConn(conn, hs, early, o), nil
+	return newConn(conn, hs, early, o), &Answer{conn, hs}, nil
 }
 
-// respond clears the server's deadlines and writes the 101 response.
-func respond(conn net.Conn, hs *ws.Handshake) error {
-	if err := conn.SetDeadline(time.Time{}); err != nil {
+// Send clears the HTTP server's deadlines and writes the response, and behind it first, which
+// holds whole messages in the format [Conn.Private], or nothing. It blocks for 10 seconds at most.
+func (a *Answer) Send(first []byte) error {
+	if err := a.conn.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	if err := conn.SetWriteDeadline(time.Now().Add(responseTimeout)); err != nil {
+	if err := a.conn.SetWriteDeadline(time.Now().Add(responseTimeout)); err != nil {
 		return err
 	}
-	if _, err := conn.Write(hs.AppendResponse(nil)); err != nil {
+	const size = 256 // of a response
+	if _, err := a.conn.Write(append(a.hs.AppendResponse(make([]byte, 0, size+len(first))), first...)); err != nil {
 		return err
 	}
-	return conn.SetWriteDeadline(time.Time{})
+	return a.conn.SetWriteDeadline(time.Time{})
 }
 
 // bufferedReader is the part of a bufio.Reader that buffered needs.
