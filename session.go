@@ -2,7 +2,6 @@ package im
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -271,7 +270,7 @@ func (s *Session) refuse(req *wire.Request, err error) {
 
 // encode writes a message that is not hot.
 func encode(m *wire.Message) []byte {
-	b, err := json.Marshal(m)
+	b, err := wire.AppendMessage(make([]byte, 0, 256), m)
 	if err != nil { // a body of the host that is no JSON: refused before it gets here
 		b = []byte(`{"op":"error","code":"internal"}`)
 	}

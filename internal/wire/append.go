@@ -86,15 +86,7 @@ func AppendOnline(dst []byte, room string, count int, joined *Arrivals) []byte {
 	dst = append(dst, `,"count":`...)
 	dst = strconv.AppendInt(dst, int64(count), 10)
 	if joined != nil {
-		dst = append(dst, `,"joined":{"names":[`...)
-		for i, name := range joined.Names {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = AppendString(dst, name)
-		}
-		dst = append(dst, `],"n":`...)
-		dst = append(strconv.AppendInt(dst, int64(joined.N), 10), '}')
+		dst = appendArrivals(dst, joined)
 	}
 	return append(dst, '}')
 }
