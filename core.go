@@ -55,6 +55,7 @@ type core struct {
 	merging  map[Kind]*merge
 	expiry   *time.Timer // ends the modes
 	arrivals arrivals    // whom sessions have not been told of
+	entries  entries     // what sessions get that enter now
 }
 
 // member is one session in one room.

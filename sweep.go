@@ -103,6 +103,7 @@ func (h *Hub) maintain() {
 		}
 		ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
 		h.saveRoom(ctx, c)
+		c.forgetEntries()
 		c.unload(idle)
 		cancel()
 	}
