@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/liveim/im/internal/httpquery"
 	"github.com/liveim/im/internal/wire"
 	"github.com/liveim/im/transport/websocket"
 )
@@ -99,7 +100,7 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	u, err := h.let(r)
+	u, rooms, err := h.letSocket(r)
 	if err != nil {
 		writeError(w, err)
 		return
@@ -108,23 +109,32 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	conn, answer, err := websocket.Begin(w, r, &h.webSocket)
+	conn, response, err := websocket.Begin(w, r, &h.webSocket)
 	if err != nil {
 		h.disconnect()
 		h.opts.Logger.Debug("a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
+	// The client is told all at once that it is connected, who it is, and what is in its rooms.
 	s := h.prepare(conn, r, u)
-	var welcome []byte // it goes out with the response: one write less
+	s.outlet.QueueWire(response)
 	if u != nil {
-		welcome = conn.Private().Append(nil, s.welcome(0))
-		h.sent.Sends.Add(1)
-		h.sent.SentBytes.Add(uint64(len(welcome)))
+		s.outlet.Queue(s.welcome(0))
 	}
-	if err := answer.Send(welcome); err != nil {
-		conn.Abort()
+	for _, room := range rooms {
+		s.enterByQuery(h.life, room)
 	}
 	s.start()
+}
+
+// letSocket is let for a WebSocket, whose query may name the rooms to join, as that of a stream
+// does. The handshake must then say who the client is.
+func (h *Hub) letSocket(r *http.Request) (*User, []httpquery.Room, error) {
+	if r.URL.RawQuery != "" && r.URL.Query().Has("room") {
+		return h.letReader(r, "")
+	}
+	u, err := h.let(r)
+	return u, nil, err
 }
 
 // let decides whether a request may open a connection, and for whom. The user

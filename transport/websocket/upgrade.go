@@ -34,68 +34,66 @@ const (
 // [http.ResponseController] does. It does not check the Origin header: callers
 // that authenticate by cookie must do that before.
 func Upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
-	conn, answer, err := Begin(w, r, o)
+	c, conn, response, err := begin(w, r, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := answer.Send(nil); err != nil {
-		_ = answer.conn.Close()
+	if err := respond(conn, response); err != nil {
+		_ = conn.Close()
 		return nil, fmt.Errorf("websocket: complete the handshake: %w", err)
 	}
-	return conn, nil
+	return c, nil
 }
 
-// Answer is the 101 response of a handshake that [Begin] has accepted. It is sent once.
-type Answer struct {
-	conn net.Conn
-	hs   *ws.Handshake
+// respond writes the 101 response.
+func respond(conn net.Conn, response []byte) error {
+	if err := conn.SetWriteDeadline(time.Now().Add(responseTimeout)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(response); err != nil {
+		return err
+	}
+	return conn.SetWriteDeadline(time.Time{})
 }
 
-// Begin is [Upgrade] up to the 101 response, so that the caller can prepare for the client
-// before that knows it is in, and can send first words together with it. On success the caller
-// sends the Answer and then starts the Conn. If sending fails it aborts the Conn first.
-func Begin(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, *Answer, error) {
+// Begin is [Upgrade] without the 101 response, which it returns: so the caller can prepare for the
+// client before that knows it is in, and can send its first messages together with the response. On
+// success the caller starts the Conn, or aborts it, and sends the response before anything else.
+func Begin(w http.ResponseWriter, r *http.Request, o *Options) (c *Conn, response []byte, err error) {
+	c, _, response, err = begin(w, r, o)
+	return c, response, err
+}
+
+func begin(w http.ResponseWriter, r *http.Request, o *Options) (c *Conn, conn net.Conn, response []byte, err error) {
 	if o == nil {
 		o = new(Options)
 	}
 	if r.ProtoMajor > 1 {
 		// No "Connection: close" here: it would end the other streams as well.
 		http.Error(w, adviceHTTP2, http.StatusNotImplemented)
-		return nil, nil, errors.New("websocket: " + adviceHTTP2)
+		return nil, nil, nil, errors.New("websocket: " + adviceHTTP2)
 	}
 	hs, refused := ws.CheckRequest(r, o.Protocols, o.Deflate)
 	if refused != nil {
 		refused.Respond(w)
-		return nil, nil, refused
+		return nil, nil, nil, refused
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		http.Error(w, adviceHijack, http.StatusInternalServerError)
-		return nil, nil, fmt.Errorf("websocket: %s (it is a %T: %w)", adviceHijack, w, err)
+		return nil, nil, nil, fmt.Errorf("websocket: %s (it is a %T: %w)", adviceHijack, w, err)
 	}
 	early, err := buffered(rw.Reader)
+	if err == nil {
+		err = conn.SetDeadline(time.Time{}) // those of the HTTP server
+	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, nil, fmt.Errorf("websocket: complete the handshake: %w", err)
-	}
-	return newConn(conn, hs, early, o), &Answer{conn, hs}, nil
-}
-
-// Send clears the HTTP server's deadlines and writes the response, and behind it first, which
-// holds whole messages in the format [Conn.Private], or nothing. It blocks for 10 seconds at most.
-func (a *Answer) Send(first []byte) error {
-	if err := a.conn.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
-	if err := a.conn.SetWriteDeadline(time.Now().Add(responseTimeout)); err != nil {
-		return err
+		return nil, nil, nil, fmt.Errorf("websocket: complete the handshake: %w", err)
 	}
 	const size = 256 // of a response
-	if _, err := a.conn.Write(append(a.hs.AppendResponse(make([]byte, 0, size+len(first))), first...)); err != nil {
-		return err
-	}
-	return a.conn.SetWriteDeadline(time.Time{})
+	return newConn(conn, hs, early, o), conn, hs.AppendResponse(make([]byte, 0, size)), nil
 }
 
 // bufferedReader is the part of a bufio.Reader that buffered needs.
