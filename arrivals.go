@@ -101,7 +101,7 @@ func (c *core) arrive(m *member) {
 	if slices.ContainsFunc(policy.Except, u.HasRole) {
 		return
 	}
-	for _, other := range c.hub.sessionsOf(u.ID) {
+	for other := range c.hub.sessionsOf(u.ID).all() {
 		if other != m.session && other.member(c.id) != nil {
 			return
 		}

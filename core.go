@@ -55,14 +55,16 @@ type core struct {
 	merging  map[Kind]*merge
 	expiry   *time.Timer // ends the modes
 	arrivals arrivals    // whom sessions have not been told of
+	entries  entries     // what sessions get that enter now
 }
 
 // member is one session in one room.
 type member struct {
 	core    *core
 	session *Session
-	slot    int         // index in core.members
-	asked   time.Time   // when it asked to enter
+	next    *member     // of the session; guarded by session.mu
+	asked   int64       // when it asked to enter, as hub.clock
+	slot    int32       // index in core.members
 	tier    fanout.Tier // that the client has chosen; guarded by core.mu
 }
 
@@ -233,7 +235,7 @@ func (c *core) addLocked(m *member, cursor *fanout.Cursor, old *member) {
 		c.noteStaffLocked(m)
 		return
 	}
-	m.slot = len(c.members)
+	m.slot = int32(len(c.members))
 	c.members = append(c.members, m)
 	c.cursors = append(c.cursors, cursor)
 	c.noteStaffLocked(m)

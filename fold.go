@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/liveim/im/internal/wire"
 )
 
 // fold is what a room's log adds up to: its state, whether it is closed, and
@@ -206,7 +208,7 @@ func (f *fold) empty() bool {
 // state returns the cells as a JSON object.
 func (f *fold) state() json.RawMessage {
 	if f.encoded == nil {
-		f.encoded, _ = json.Marshal(f.cells)
+		f.encoded = wire.AppendCells(nil, slices.Sorted(maps.Keys(f.cells)), func(key string) wire.Cell { return wire.Cell(f.cells[key]) })
 	}
 	return f.encoded
 }

@@ -44,6 +44,22 @@ func (h *Hub) core(ctx context.Context, id string) (*core, error) {
 	}
 }
 
+// coreWithin is core for a caller who has yet to make a context: a room that is open already needs none.
+func (h *Hub) coreWithin(p patience, id string) (*core, error) {
+	if c, ok := h.rooms.get(id); ok && h.life.Err() == nil {
+		select {
+		case <-c.opened:
+			if c.openErr == nil && c.acquire() {
+				return c, nil
+			}
+		default:
+		}
+	}
+	ctx, cancel := p.context()
+	defer cancel()
+	return h.core(ctx, id)
+}
+
 // open brings the room to the head of its log. If that fails the next use tries
 // again.
 func (c *core) open() {

@@ -2,15 +2,10 @@ package im
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"hash/maphash"
 	"iter"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -47,9 +42,11 @@ type Hub struct {
 	stream      sse.Options
 	poll        longpoll.Options
 
-	rooms    registry[*core]
-	sessions registry[*Session] // by session id
-	users    registry[*devices] // by user id
+	rooms    registry[string, *core]
+	sessions registry[sessionID, *Session]
+	users    registry[string, devices] // by user id
+	tags     sync.Pool                 // of *tagger
+	lost     func(*fanout.Cursor)      // has a session that was too slow enter its room again
 
 	stats    counters
 	pressure pressure
@@ -64,9 +61,6 @@ type Hub struct {
 	lifecycle
 }
 
-// devices are the sessions of one user. The list is replaced, never changed.
-type devices struct{ list []*Session }
-
 func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 	h := &Hub{
 		opts: o, auth: auth, kinds: kinds,
@@ -75,9 +69,9 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		limits:     newLimiter(o.Limits, o.Proxies),
 		seed:       maphash.MakeSeed(),
 		started:    time.Now(),
-		rooms:      newRegistry[*core](),
-		sessions:   newRegistry[*Session](),
-		users:      newRegistry[*devices](),
+		rooms:      newRegistry[string, *core](),
+		sessions:   newRegistry[sessionID, *Session](),
+		users:      newRegistry[string, devices](),
 		ops:        map[string]OpFunc{},
 		webSocket: websocket.Options{
 			Protocols: []string{wire.Subprotocol},
@@ -100,6 +94,8 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		h.intercepted = m(h.intercepted)
 	}
 	h.resyncs = pool{max: 8, start: h.background, protect: h.protect}
+	h.lost = func(c *fanout.Cursor) { h.resyncs.run(func() { h.bringBack(c) }) }
+	h.tags.New = h.newTagger
 	h.engine = fanout.NewEngine(0, o.gaps(), h.batching, func(p any) {
 		o.Logger.Error("a delivery panicked", "panic", p)
 	})
@@ -150,7 +146,7 @@ func (u UserSessions) Send(ctx context.Context, kind Kind, body any) (int, error
 		return 0, ErrClosed
 	}
 	n := 0
-	for _, s := range u.hub.sessionsOf(u.id) {
+	for s := range u.hub.sessionsOf(u.id).all() {
 		if s.outlet.Offer(message) {
 			n++
 		}
@@ -159,13 +155,11 @@ func (u UserSessions) Send(ctx context.Context, kind Kind, body any) (int, error
 }
 
 // Sessions returns the user's sessions on this node.
-func (u UserSessions) Sessions() []*Session { return slices.Clone(u.hub.sessionsOf(u.id)) }
+func (u UserSessions) Sessions() []*Session { return slices.Collect(u.hub.sessionsOf(u.id).all()) }
 
-func (h *Hub) sessionsOf(user string) []*Session {
-	if d, ok := h.users.get(user); ok {
-		return d.list
-	}
-	return nil
+func (h *Hub) sessionsOf(user string) devices {
+	d, _ := h.users.get(user)
+	return d
 }
 
 // direct encodes a message that is for one user.
@@ -192,66 +186,7 @@ func (h *Hub) Attach(conn transport.Conn, u User) (*Session, error) {
 		conn.Abort()
 		return nil, err
 	}
-	return h.open(conn, &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}, &u), nil
-}
-
-// open makes a session of a connection for which connect has succeeded. u is nil if the
-// client still has to say who it is.
-func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
-	s := &Session{hub: h, id: h.sessionID(u), conn: conn, request: r, opened: time.Now(), addr: h.clientAddr(r)}
-	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, func(c *fanout.Cursor) {
-		h.resyncs.run(func() {
-			err := h.protect("bringing back a slow session", func() error { return h.resync(c) })
-			if err != nil {
-				h.opts.Logger.Warn("a slow session cannot be brought back into its room", "user", s.User().ID, "error", err)
-				s.end(&Error{Code: CodeSlowConsumer, cause: err})
-			}
-		})
-	})
-	s.hear()
-	h.sessions.update(s.id, func(*Session, bool) (*Session, bool) { return s, true })
-	if u != nil {
-		h.enroll(s, u)
-		s.outlet.Queue(s.welcome(0)) // before the client can ask for anything
-	}
-	conn.Start(sessionEnd{s})
-	s.outlet.Flush()
-	if h.draining() { // it came between the check and the farewell to all
-		s.end(&Error{Code: CodeShutdown, RetryAfter: h.returnTime()})
-	}
-	if h.life.Err() != nil {
-		s.abort()
-	}
-	return s
-}
-
-// enroll makes the session one of its user.
-func (h *Hub) enroll(s *Session, u *User) {
-	s.user.Store(u)
-	h.users.update(u.ID, func(old *devices, ok bool) (*devices, bool) {
-		var list []*Session
-		if ok {
-			list = old.list
-		}
-		return &devices{append(slices.Clip(list), s)}, true
-	})
-	h.observe(Signal{Type: SignalSessionOpened, Session: s})
-}
-
-// forget takes an ended session out of the registries.
-func (h *Hub) forget(s *Session) {
-	h.sessions.removeIf(s.id, s)
-	u := s.user.Load()
-	if u == nil {
-		return
-	}
-	h.users.update(u.ID, func(old *devices, ok bool) (*devices, bool) {
-		if !ok {
-			return nil, false
-		}
-		list := slices.DeleteFunc(slices.Clone(old.list), func(o *Session) bool { return o == s })
-		return &devices{list}, len(list) > 0
-	})
+	return h.open(conn, nil, &u), nil
 }
 
 // authenticate asks the host who makes a request.
@@ -293,45 +228,6 @@ func (h *Hub) admitUser(u *User) error {
 	}
 	u.Roles = slices.Clone(u.Roles)
 	return nil
-}
-
-// sessionID returns 128 random bits and a tag over them and the user that only
-// this hub, or one with the same Secret, can make.
-func (h *Hub) sessionID(u *User) string {
-	id := make([]byte, 16, 32)
-	rand.Read(id)
-	user := ""
-	if u != nil {
-		user = u.ID
-	}
-	return base64.RawURLEncoding.EncodeToString(append(id, h.sessionTag(id, user)...))
-}
-
-func (h *Hub) sessionTag(id []byte, user string) []byte {
-	mac := hmac.New(sha256.New, h.opts.Secret)
-	writeField(mac.Write, "session")
-	writeField(mac.Write, user)
-	mac.Write(id)
-	return mac.Sum(nil)[:16]
-}
-
-// validSessionID reports whether a hub with this Secret made the id for the user.
-func (h *Hub) validSessionID(sid, user string) bool {
-	raw, err := base64.RawURLEncoding.DecodeString(sid)
-	return err == nil && len(raw) == 32 && hmac.Equal(raw[16:], h.sessionTag(raw[:16], user))
-}
-
-// session returns the user's live session with the id. An id of somebody else is
-// like one that nobody has.
-func (h *Hub) session(sid, user string) *Session {
-	if !h.validSessionID(sid, user) {
-		return nil
-	}
-	s, ok := h.sessions.get(sid)
-	if !ok || s.User().ID != user {
-		return nil
-	}
-	return s
 }
 
 // clock is the monotonic time since the hub was made.

@@ -3,7 +3,6 @@ package im
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/liveim/im/internal/fanout"
@@ -36,13 +35,12 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 	if !ok {
 		return errorf(CodeBadRequest, `"tier" is full, reduced or critical`)
 	}
-	asked := time.Now()
+	asked := s.hub.clock()
 	if err := s.admit(ctx, req.Room); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.hub.opts.Timeouts.Hook)
-	defer cancel()
-	c, err := s.hub.core(ctx, req.Room)
+	p := s.hub.hookPatience()
+	c, err := s.hub.coreWithin(p, req.Room)
 	if err != nil {
 		return err
 	}
@@ -51,14 +49,14 @@ func (s *Session) join(ctx context.Context, req *wire.Request) error {
 	if req.Since != nil {
 		since = Position(*req.Since)
 	}
-	c.catchUp(ctx, since)
+	c.catchUp(p, since)
 	m := &member{core: c, session: s, tier: tier, slot: -1, asked: asked}
 	old, err := s.become(m)
 	if err != nil {
 		return err
 	}
 	entry := &wire.Entry{Op: wire.OpJoined, ID: req.ID, Room: req.Room}
-	if replaced, err := c.enter(ctx, m, old, entry, since); err != nil {
+	if replaced, err := c.enter(p, m, old, entry, since); err != nil {
 		s.unbecome(m)
 		if replaced != nil { // the client is in neither way any more
 			s.left(old, replaced, 0, asError(err))
@@ -79,8 +77,8 @@ func (s *Session) retier(req *wire.Request) error {
 		return errorf(CodeBadRequest, `"tier" is full, reduced or critical`)
 	}
 	m := s.member(req.Room)
-	if m == nil && s.parent != nil {
-		m = s.parent.member(req.Room)
+	if parent := s.parent(); m == nil && parent != nil {
+		m = parent.member(req.Room)
 	}
 	if m == nil || !m.core.retier(m, tier) {
 		return &Error{Code: CodeNotJoined}
@@ -106,11 +104,16 @@ func (c *core) retier(m *member, tier fanout.Tier) bool {
 
 // catchUp waits a moment for the events up to a position that the client has
 // seen on a node which is ahead of this one.
-func (c *core) catchUp(ctx context.Context, since Position) {
+func (c *core) catchUp(p patience, since Position) {
+	if since.IsZero() {
+		return
+	}
 	c.mu.Lock()
 	ahead := since.Epoch == c.epoch && since.Seq > c.received
 	c.mu.Unlock()
 	if ahead {
+		ctx, end := p.context()
+		defer end()
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		_ = c.await(ctx, since) // if it stays ahead, the client starts anew
@@ -124,15 +127,19 @@ func (s *Session) become(m *member) (old *member, err error) {
 	if s.ended {
 		return nil, ErrClosed
 	}
-	old = s.rooms[m.core.id]
-	if old == nil && len(s.rooms) >= s.hub.opts.Bounds.Rooms {
+	n, at := 0, &s.rooms
+	for *at != nil && (*at).core.id != m.core.id {
+		n, at = n+1, &(*at).next
+	}
+	if old = *at; old != nil {
+		*at, m.next, old.next = m, old.next, nil
+		return old, nil
+	}
+	if n >= s.hub.opts.Bounds.Rooms {
 		return nil, errorf(CodeForbidden, "one connection may be in %d rooms; leave one first", s.hub.opts.Bounds.Rooms)
 	}
-	if s.rooms == nil {
-		s.rooms = map[string]*member{}
-	}
-	s.rooms[m.core.id] = m
-	return old, nil
+	*at = m
+	return nil, nil
 }
 
 // unbecome undoes become.
@@ -142,102 +149,11 @@ func (s *Session) unbecome(m *member) {
 	m.core.ticket.Wake() // for the online count
 }
 
-// enter puts a session into the room, in the place of an old membership if it
-// has one, and sends it the entry: the state as of now, and either all events since
-// a position or the newest ones. What follows comes through the cursor, so nothing
-// is missing in between and nothing comes twice. A session that fell out of the
-// feed enters as the same member. It returns the cursor that was replaced.
-func (c *core) enter(ctx context.Context, m, old *member, entry *wire.Entry, since Position) (replaced *fanout.Cursor, err error) {
-	c.mu.Lock()
-	c.sealLocked(time.Now())
-	if old != nil && old.slot >= 0 {
-		replaced = c.cursors[old.slot]
-	}
-	if c.fold.closed {
-		c.mu.Unlock()
-		c.obey()
-		return replaced, ErrRoomClosed
-	}
-	if at, kicked := c.kicks[m.session.User().ID]; kicked && at.After(m.asked) {
-		c.mu.Unlock()
-		c.obey()
-		return replaced, &Error{Code: CodeKicked} // it was admitted before that
-	}
-	pos, tier := Position{c.epoch, c.feed.Seq()}, m.tier
-	cursor := fanout.NewCursor(m, c.epoch, c, m.session.outlet, tier, c.feed.Next(), pos.Seq)
-	cursor.Room = c.id
-	if m == old {
-		if replaced == nil {
-			c.mu.Unlock()
-			return nil, nil // it has left meanwhile
-		}
-		c.cursors[m.slot] = cursor
-	} else {
-		c.addLocked(m, cursor, old)
-	}
-	entry.Pos, entry.State, entry.Online = wire.Position(pos), c.fold.state(), len(c.members)
-	c.mu.Unlock()
-	c.obey()
-	if err := c.fill(ctx, entry, since, pos, tier); err != nil {
-		return replaced, err
-	}
-	if m == old && !c.holds(m, cursor) {
-		return nil, nil // it has entered anew, or left, meanwhile
-	}
-	if !m.session.outlet.Enter(wire.AppendEntry(nil, entry), cursor, replaced) {
-		return replaced, ErrClosed
-	}
-	if !c.holds(m, cursor) { // put out while it entered
-		if newer := m.session.member(c.id); newer != nil && newer != m {
-			m.session.outlet.Drop(cursor)
-		} else { // it was told so before it was told that it is in
-			m.session.outlet.Leave(cursor, encode(&wire.Message{Op: wire.OpLeft, Room: c.id, Code: string(CodeKicked)}))
-		}
-	}
-	if old == nil && !entry.Recovered && (since.IsZero() || since.Epoch == pos.Epoch) { // else the viewer is back
-		c.arrive(m)
-	}
-	c.ticket.Wake() // what came meanwhile, and the online count
-	return nil, nil
-}
-
-// holds reports whether the membership stands, with this cursor.
-func (c *core) holds(m *member, cursor *fanout.Cursor) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return m.slot >= 0 && c.cursors[m.slot] == cursor
-}
-
-// fill adds the events of an entry as of pos: what came after since if the log
-// still has all of it, else the newest.
-func (c *core) fill(ctx context.Context, entry *wire.Entry, since, pos Position, tier fanout.Tier) error {
-	bounds := &c.hub.opts.Bounds
-	end := Position{pos.Epoch, pos.Seq + 1}
-	if !since.IsZero() && since.Epoch == pos.Epoch && since.Seq <= pos.Seq {
-		page, err := c.read(ctx, Range{After: since, Before: end, Max: bounds.ResumeEvents}, isMerged)
-		events, whole := encodeTier(page.Events, tier, maxResumeBytes)
-		switch {
-		case err == nil && !page.More && whole:
-			entry.Recovered, entry.Missed, entry.Events = true, page.Missed, events
-			return nil
-		case err != nil && !errors.Is(err, ErrGap):
-			return err
-		}
-	}
-	page, err := c.read(ctx, Range{Before: end, Max: bounds.JoinEvents, Newest: true}, isMerged)
-	if err != nil && !errors.Is(err, ErrGap) {
-		return err
-	}
-	entry.Events, _ = encodePage(page.Events, tier, true)
-	return nil
-}
-
 // resync lets a session enter again whose cursor fell out of the feed.
 func (h *Hub) resync(lost *fanout.Cursor) error {
 	m := lost.Owner.(*member)
 	c, s := m.core, m.session
-	ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
-	defer cancel()
+	p := h.hookPatience()
 	c.mu.Lock()
 	current := m.slot >= 0 && c.cursors[m.slot] == lost
 	since := Position{c.epoch, lost.Seq()}
@@ -248,7 +164,7 @@ func (h *Hub) resync(lost *fanout.Cursor) error {
 	if !current {
 		return nil
 	}
-	_, err := c.enter(ctx, m, m, &wire.Entry{Op: wire.OpReset, Room: c.id}, since)
+	_, err := c.enter(p, m, m, &wire.Entry{Op: wire.OpReset, Room: c.id}, since)
 	if errors.Is(err, ErrRoomClosed) {
 		s.leave(m, 0, asError(err))
 		return nil
@@ -259,43 +175,4 @@ func (h *Hub) resync(lost *fanout.Cursor) error {
 	h.stats.resets.Add(1)
 	h.observe(Signal{Type: SignalReset, Room: c.id, Session: s})
 	return nil
-}
-
-// isMerged tells the events that an entry leaves out: what they add up to is in
-// the state.
-func isMerged(e *Event) bool { return e.Class == Merged }
-
-// Bounds in bytes of what one request can make the hub hold for a client that
-// then does not read.
-const (
-	maxResumeBytes = 256 << 10 // of the events of an entry that goes on without a gap
-	maxPageBytes   = 48 << 10  // of the events of any other
-)
-
-// encodePage encodes the events of a page that a tier wants, up to maxPageBytes
-// from its beginning, or from its end if it is the newest that counts.
-func encodePage(events []*Event, tier fanout.Tier, newest bool) (list [][]byte, whole bool) {
-	if !newest {
-		return encodeTier(events, tier, maxPageBytes)
-	}
-	slices.Reverse(events)
-	list, whole = encodeTier(events, tier, maxPageBytes)
-	slices.Reverse(list)
-	return list, whole
-}
-
-// encodeTier encodes the events that a tier wants, up to so many bytes, and
-// reports whether that was all of them.
-func encodeTier(events []*Event, tier fanout.Tier, most int) (list [][]byte, whole bool) {
-	for _, e := range events {
-		if laneOf(e.Class) > tier {
-			continue
-		}
-		b := encodeEvent(e)
-		if most -= len(b); most < 0 && len(list) > 0 {
-			return list, false
-		}
-		list = append(list, b)
-	}
-	return list, true
 }

@@ -181,13 +181,7 @@ func (c *core) noteStaffLocked(m *member) {
 
 // renote does so in all rooms of a session whose user has other roles now.
 func (s *Session) renote() {
-	s.mu.Lock()
-	members := make([]*member, 0, len(s.rooms))
-	for _, m := range s.rooms {
-		members = append(members, m)
-	}
-	s.mu.Unlock()
-	for _, m := range members {
+	for _, m := range s.members() {
 		m.core.mu.Lock()
 		m.core.noteStaffLocked(m)
 		m.core.mu.Unlock()

@@ -17,7 +17,7 @@ func (s *Session) takeRequest() error {
 			return err
 		}
 	}
-	if s.transient && !s.counted {
+	if s.transient() && !s.counted {
 		s.counted = true // with the HTTP request, before anybody asked who it is from
 		return nil
 	}
@@ -27,10 +27,10 @@ func (s *Session) takeRequest() error {
 // connection is the bucket of the connection that the session's requests belong to, nil
 // if there is none.
 func (s *Session) connection() *gcra.Cell {
-	switch {
-	case s.parent != nil:
-		return &s.parent.pace
-	case s.transient:
+	switch parent := s.parent(); {
+	case parent != nil:
+		return &parent.pace
+	case s.transient():
 		return nil
 	}
 	return &s.pace

@@ -37,7 +37,7 @@ func (h *Hub) servePost(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &Error{Code: CodeBadRequest, Reason: err.Error(), cause: err})
 		return
 	}
-	s, answers := h.transient(slim(r), u)
+	s, answers := h.transient(r, u)
 	for i := range reqs {
 		answers.serve(s, &reqs[i])
 	}
@@ -98,7 +98,7 @@ func (h *Hub) serveHistory(w http.ResponseWriter, r *http.Request, room string) 
 		writeError(w, err)
 		return
 	}
-	s, answers := h.transient(slim(r), u)
+	s, answers := h.transient(r, u)
 	answers.serve(s, req)
 	if answers.refused != nil {
 		writeError(w, answers.refused)
@@ -132,12 +132,11 @@ func historyRequest(r *http.Request, room string) (*wire.Request, error) {
 // names a session of the same user, it counts as a part of that.
 func (h *Hub) transient(r *http.Request, u *User) (*Session, *answers) {
 	a := &answers{}
-	s := &Session{hub: h, conn: a, request: r, opened: time.Now(), addr: h.clientAddr(r)}
+	s := &Session{hub: h, conn: a, request: keep(r), opened: h.clock(), addr: h.clientAddr(r), rare: &rare{transient: true, tls: r.TLS}}
 	s.outlet = fanout.NewOutlet(a, &h.sendLimits, &h.sent, nil)
 	s.user.Store(u)
-	s.transient = true
 	if parent := h.session(r.URL.Query().Get("sid"), u.ID); parent != nil {
-		s.id, s.parent = parent.id, parent
+		s.key, s.rare.parent = parent.key, parent
 	}
 	return s, a
 }
@@ -145,10 +144,10 @@ func (h *Hub) transient(r *http.Request, u *User) (*Session, *answers) {
 // mayAct reports whether the session may do something in a room: it is in it,
 // or, without a connection, it could be.
 func (s *Session) mayAct(ctx context.Context, room string) error {
-	if s.member(room) != nil || s.parent != nil && s.parent.member(room) != nil {
+	if parent := s.parent(); s.member(room) != nil || parent != nil && parent.member(room) != nil {
 		return nil
 	}
-	if s.transient {
+	if s.transient() {
 		return s.admit(ctx, room)
 	}
 	return &Error{Code: CodeNotJoined}

@@ -134,7 +134,10 @@ func (s *Session) identify(req *wire.Request) error {
 		s.outlet.Send(s.welcome(req.ID))
 		return nil
 	}
-	r := s.request.Clone(s.hub.life)
+	r := s.request.request().WithContext(s.hub.life)
+	if s.rare != nil {
+		r.TLS = s.rare.tls
+	}
 	r.Header.Set("Authorization", "Bearer "+req.Token)
 	u, err := s.hub.authenticate(r)
 	if errors.Is(err, ErrNoCredentials) {
@@ -169,7 +172,7 @@ func (s *Session) welcome(id uint64) []byte {
 		expires = max(1, u.Expires.Sub(s.hub.opts.Now()).Milliseconds())
 	}
 	return encode(&wire.Message{
-		Op: wire.OpWelcome, ID: id, SID: s.id, Protocol: wire.Version,
+		Op: wire.OpWelcome, ID: id, SID: s.ID(), Protocol: wire.Version,
 		User:      &wire.User{ID: u.ID, Name: u.Name, Roles: u.Roles},
 		Heartbeat: s.hub.opts.Timeouts.Heartbeat.Milliseconds(), Expires: expires,
 	})

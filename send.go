@@ -105,7 +105,7 @@ func (d *Draft) Settle(r Receipt, err error) {
 		m.Status, m.Code, m.Reason = wire.StatusRefused, string(e.Code), e.reason()
 	}
 	message := encode(m)
-	for _, s := range d.Session.hub.sessionsOf(d.From.ID) {
+	for s := range d.Session.hub.sessionsOf(d.From.ID).all() {
 		s.outlet.Offer(message)
 	}
 }

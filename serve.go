@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/liveim/im/internal/httpquery"
 	"github.com/liveim/im/internal/wire"
 	"github.com/liveim/im/transport/websocket"
 )
@@ -99,7 +100,7 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	u, err := h.let(r)
+	u, rooms, err := h.letSocket(r)
 	if err != nil {
 		writeError(w, err)
 		return
@@ -108,13 +109,32 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	conn, err := websocket.Upgrade(w, r, &h.webSocket)
+	conn, response, err := websocket.Begin(w, r, &h.webSocket)
 	if err != nil {
 		h.disconnect()
 		h.opts.Logger.Debug("a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	h.open(conn, slim(r), u)
+	// The client is told all at once that it is connected, who it is, and what is in its rooms.
+	s := h.prepare(conn, r, u)
+	s.outlet.QueueWire(response)
+	if u != nil {
+		s.outlet.Queue(s.welcome(0))
+	}
+	for _, room := range rooms {
+		s.enterByQuery(h.life, room)
+	}
+	s.start()
+}
+
+// letSocket is let for a WebSocket, whose query may name the rooms to join, as that of a stream
+// does. The handshake must then say who the client is.
+func (h *Hub) letSocket(r *http.Request) (*User, []httpquery.Room, error) {
+	if r.URL.RawQuery != "" && r.URL.Query().Has("room") {
+		return h.letReader(r, "")
+	}
+	u, err := h.let(r)
+	return u, nil, err
 }
 
 // let decides whether a request may open a connection, and for whom. The user
@@ -144,24 +164,6 @@ func (h *Hub) letUser(r *http.Request) (*User, error) {
 		return nil, &Error{Code: CodeUnauthorized}
 	}
 	return u, err
-}
-
-// slim returns a copy of the request for as long as the session lives: what an
-// Authenticator may look at, without what belongs to the transport.
-func slim(r *http.Request) *http.Request {
-	header := make(http.Header, 4)
-	for k, v := range r.Header {
-		switch {
-		case strings.HasPrefix(k, "Sec-"), strings.HasPrefix(k, "Accept"), k == "Authorization":
-		case k == "Connection", k == "Upgrade", k == "Pragma", k == "Cache-Control":
-		default:
-			header[k] = v
-		}
-	}
-	return &http.Request{
-		Method: r.Method, URL: r.URL, Host: r.Host, Header: header, RemoteAddr: r.RemoteAddr,
-		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, TLS: r.TLS, RequestURI: r.RequestURI,
-	}
 }
 
 // writeError answers a request with an error in the form that the protocol has.

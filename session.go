@@ -1,14 +1,12 @@
 package im
 
 import (
-	"encoding/json"
-	"maps"
+	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/liveim/im/internal/fanout"
 	"github.com/liveim/im/internal/gcra"
@@ -19,36 +17,53 @@ import (
 // Session is one live connection of one user, whatever carries it. It is made
 // by the hub and handed to hooks and operations. All methods are safe for use by
 // many goroutines, also after the session has ended.
+//
+// A server has as many of them as it has viewers, so they are small: TestMemoryOfASession.
 type Session struct {
-	hub    *Hub
-	id     string
-	conn   transport.Conn
-	outlet *fanout.Outlet
-	// request is what the Authenticator is asked with again: a copy of the
-	// request that opened the connection, without what only the transport needs.
-	request *http.Request
+	hub     *Hub
+	conn    transport.Conn
+	outlet  *fanout.Outlet
 	user    atomic.Pointer[User] // nil until the client has said who it is
-	opened  time.Time
+	rare    *rare                // nil for most sessions; see there
+	request keptRequest          // what the Authenticator is asked with again
+	key     sessionKey
 	addr    netip.Addr
+	opened  int64        // when, as hub.clock
 	pace    gcra.Cell    // of its requests
 	heard   atomic.Int64 // when the client was last heard of, as hub.clock
 	asked   atomic.Int64 // when it was asked whether it is there, as hub.clock; 0: it has answered
-	ending  atomic.Bool  // no request is worked on any more
+
+	mu      sync.Mutex  // guards rooms and ended
+	rooms   *member     // the first of them; the others hang on it
+	ended   bool        // nothing joins any more
+	counted bool        // a request of it was counted as one of the address
+	ending  atomic.Bool // no request is worked on any more
+}
+
+// rare is what only some sessions have.
+type rare struct {
+	tls *tls.ConnectionState // of the request
 	// transient sessions are for requests that belong to no connection; parent is
 	// the session that they name, if they name one.
 	transient bool
-	counted   bool // a request of it was counted as one of the address
 	parent    *Session
 
 	pollMu sync.Mutex // held while a long-poll changes rooms; not by others
-
-	mu    sync.Mutex // guards the fields below
-	rooms map[string]*member
-	ended bool // nothing joins any more
 }
 
+// parent returns the session that a transient one belongs to, nil if there is none.
+func (s *Session) parent() *Session {
+	if s.rare == nil {
+		return nil
+	}
+	return s.rare.parent
+}
+
+// transient reports whether the session is for requests that belong to no connection.
+func (s *Session) transient() bool { return s.rare != nil && s.rare.transient }
+
 // ID returns the session's id: unguessable, and of no use to anybody but its user.
-func (s *Session) ID() string { return s.id }
+func (s *Session) ID() string { return s.key.String() }
 
 // User returns who the session acts for. It is the zero User until the client
 // has said so, which is before any hook sees the session.
@@ -64,17 +79,37 @@ func (s *Session) User() User {
 func (s *Session) Addr() netip.Addr { return s.addr }
 
 // RemoteAddr returns the network address of the peer, which may be a proxy.
-func (s *Session) RemoteAddr() string { return s.request.RemoteAddr }
+func (s *Session) RemoteAddr() string { return s.request.remoteAddr() }
 
-// Header returns the header of the request that opened the connection. It must
-// not be changed.
-func (s *Session) Header() http.Header { return s.request.Header }
+// Header returns the header of the request that opened the connection, without what is the
+// transport's alone and without the Authorization. It is made anew by each call: hold on to it where
+// more than one field is wanted.
+func (s *Session) Header() http.Header { return s.request.header() }
 
 // Rooms returns the ids of the rooms that the session is in, sorted.
 func (s *Session) Rooms() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.rooms))
+	var ids []string
+	for m := s.rooms; m != nil; m = m.next {
+		ids = append(ids, m.core.id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// members returns the memberships of the session.
+func (s *Session) members() []*member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.membersLocked()
+}
+
+func (s *Session) membersLocked() (all []*member) {
+	for m := s.rooms; m != nil; m = m.next {
+		all = append(all, m)
+	}
+	return all
 }
 
 // Send sends a message to this session alone, outside of any room. It is
@@ -116,7 +151,16 @@ func (s *Session) abort() {
 func (s *Session) member(room string) *member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.rooms[room]
+	return s.memberLocked(room)
+}
+
+func (s *Session) memberLocked(room string) *member {
+	for m := s.rooms; m != nil; m = m.next {
+		if m.core.id == room {
+			return m
+		}
+	}
+	return nil
 }
 
 // leave ends a membership and tells the client, who may have asked for it under
@@ -132,11 +176,13 @@ func (s *Session) leave(m *member, id uint64, why *Error) {
 func (s *Session) unnote(m *member) (current bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current = s.rooms[m.core.id] == m
-	if current {
-		delete(s.rooms, m.core.id)
+	for at := &s.rooms; *at != nil; at = &(*at).next {
+		if *at == m {
+			*at, m.next = m.next, nil
+			return true
+		}
 	}
-	return current
+	return false
 }
 
 // left tells the client, and the host, of a membership that has ended.
@@ -190,7 +236,7 @@ func (s *Session) closed(err error) {
 	s.ending.Store(true)
 	s.mu.Lock()
 	s.ended = true
-	members := slices.Collect(maps.Values(s.rooms))
+	members := s.membersLocked()
 	s.rooms = nil
 	s.mu.Unlock()
 	s.outlet.Closed()
@@ -224,7 +270,7 @@ func (s *Session) refuse(req *wire.Request, err error) {
 
 // encode writes a message that is not hot.
 func encode(m *wire.Message) []byte {
-	b, err := json.Marshal(m)
+	b, err := wire.AppendMessage(make([]byte, 0, 256), m)
 	if err != nil { // a body of the host that is no JSON: refused before it gets here
 		b = []byte(`{"op":"error","code":"internal"}`)
 	}

@@ -46,7 +46,7 @@ func (h *Hub) serveStream(w http.ResponseWriter, r *http.Request) {
 	if old := h.session(r.URL.Query().Get("sid"), u.ID); old != nil {
 		old.abort()
 	}
-	s := h.open(conn, slim(r), u)
+	s := h.open(conn, r, u)
 	for _, room := range rooms {
 		s.enterByQuery(h.life, room)
 	}
@@ -92,7 +92,7 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn := longpoll.New(&h.poll)
-	h.open(conn, slim(r), u).follow(rooms)
+	h.open(conn, r, u).follow(rooms)
 	if err := conn.ServePoll(w, r, wait); err != nil {
 		writeError(w, &Error{Code: CodeShutdown, RetryAfter: h.returnTime(), cause: err})
 	}
@@ -102,8 +102,8 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 // where the request says that the client is.
 func (s *Session) follow(rooms []httpquery.Room) {
 	s.hear()
-	s.pollMu.Lock() // two requests at a time do not mix their joins
-	defer s.pollMu.Unlock()
+	s.rare.pollMu.Lock() // two requests at a time do not mix their joins
+	defer s.rare.pollMu.Unlock()
 	asked := map[string]bool{}
 	for _, room := range rooms {
 		asked[room.Name] = true

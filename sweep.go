@@ -49,7 +49,7 @@ func (s *Session) sweep(now, wall time.Time) {
 	case s.conn.Overdue(now):
 		s.outlet.Finish(nil, 1008, "the message took too long to arrive")
 		return
-	case u == nil && now.Sub(s.opened) >= t.Hello-t.sweepEvery():
+	case u == nil && time.Duration(s.hub.clock()-s.opened) >= t.Hello-t.sweepEvery():
 		s.end(&Error{Code: CodeUnauthorized, Reason: "nobody said who this is in time"})
 		return
 	case u != nil && !u.Expires.IsZero() && !u.Expires.After(wall):
@@ -103,6 +103,7 @@ func (h *Hub) maintain() {
 		}
 		ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
 		h.saveRoom(ctx, c)
+		c.forgetEntries()
 		c.unload(idle)
 		cancel()
 	}

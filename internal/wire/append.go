@@ -46,7 +46,7 @@ func AppendEvents(dst []byte, room string, prev, to uint64, events [][]byte) []b
 	dst = strconv.AppendUint(dst, prev, 10)
 	dst = append(dst, `,"to":`...)
 	dst = strconv.AppendUint(dst, to, 10)
-	return append(appendList(dst, events), '}')
+	return append(AppendList(dst, events), '}')
 }
 
 // AppendGap appends a "gap" message: between prev, where the client is, and to,
@@ -86,15 +86,7 @@ func AppendOnline(dst []byte, room string, count int, joined *Arrivals) []byte {
 	dst = append(dst, `,"count":`...)
 	dst = strconv.AppendInt(dst, int64(count), 10)
 	if joined != nil {
-		dst = append(dst, `,"joined":{"names":[`...)
-		for i, name := range joined.Names {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = AppendString(dst, name)
-		}
-		dst = append(dst, `],"n":`...)
-		dst = append(strconv.AppendInt(dst, int64(joined.N), 10), '}')
+		dst = appendArrivals(dst, joined)
 	}
 	return append(dst, '}')
 }
@@ -119,8 +111,8 @@ func AppendShed(dst []byte, id uint64, reason string) []byte {
 }
 
 // Entry is what a session is told of a room as it enters it: by "joined", or by
-// "reset" if the hub made it enter again. State is a JSON object, Events were
-// written by [AppendEvent].
+// "reset" if the hub made it enter again. State is a JSON object, Events is what
+// [AppendList] wrote.
 type Entry struct {
 	Op        string // OpJoined or OpReset
 	ID        uint64
@@ -130,7 +122,7 @@ type Entry struct {
 	Missed    int
 	State     json.RawMessage
 	Online    int
-	Events    [][]byte
+	Events    []byte
 }
 
 // AppendEntry appends a "joined" or "reset" message.
@@ -148,7 +140,7 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 	dst = append(dst, e.State...)
 	dst = append(dst, `,"online":`...)
 	dst = strconv.AppendInt(dst, int64(e.Online), 10)
-	return append(appendList(dst, e.Events), '}')
+	return append(append(dst, e.Events...), '}')
 }
 
 // AppendHistory appends a "history" message.
@@ -160,7 +152,7 @@ func AppendHistory(dst []byte, id uint64, room, epoch string, events [][]byte, m
 	dst = strconv.AppendInt(dst, int64(missed), 10)
 	dst = append(dst, `,"more":`...)
 	dst = strconv.AppendBool(dst, more)
-	return append(appendList(dst, events), '}')
+	return append(AppendList(dst, events), '}')
 }
 
 // appendHead opens a message; id 0 and an empty room are left out.
@@ -186,7 +178,8 @@ func appendBody(dst []byte, body json.RawMessage) []byte {
 	return append(append(dst, `,"body":`...), body...)
 }
 
-func appendList(dst []byte, events [][]byte) []byte {
+// AppendList appends the field "events", from events that [AppendEvent] wrote, as [Entry] has it.
+func AppendList(dst []byte, events [][]byte) []byte {
 	size := 16
 	for _, e := range events {
 		size += len(e) + 1

@@ -30,7 +30,10 @@ func ParseRequests(data []byte) ([]Request, error) {
 		err = json.Unmarshal(data, &reqs)
 	} else {
 		reqs = make([]Request, 1)
-		err = json.Unmarshal(data, &reqs[0])
+		if !readQuickly(data, &reqs[0]) {
+			reqs[0] = Request{}
+			err = json.Unmarshal(data, &reqs[0])
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrSyntax, describe(err))

@@ -34,6 +34,37 @@ const (
 // [http.ResponseController] does. It does not check the Origin header: callers
 // that authenticate by cookie must do that before.
 func Upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) {
+	h, err := hijack(w, r, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.respond(); err != nil {
+		_ = h.conn.Close()
+		return nil, fmt.Errorf("websocket: complete the handshake: %w", err)
+	}
+	return h.take(), nil
+}
+
+// Begin is [Upgrade] without the 101 response, which it returns: so the caller can prepare for the
+// client before that knows it is in, and can send its first messages together with the response. On
+// success the caller starts the Conn, or aborts it, and sends the response before anything else.
+func Begin(w http.ResponseWriter, r *http.Request, o *Options) (c *Conn, response []byte, err error) {
+	h, err := hijack(w, r, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return h.take(), h.response(), nil
+}
+
+// hijacked is a connection whose handshake was checked, and not answered.
+type hijacked struct {
+	*ws.Handshake
+	conn    net.Conn
+	early   []byte // came behind the request
+	options *Options
+}
+
+func hijack(w http.ResponseWriter, r *http.Request, o *Options) (*hijacked, error) {
 	if o == nil {
 		o = new(Options)
 	}
@@ -55,27 +86,44 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) 
 	}
 	early, err := buffered(rw.Reader)
 	if err == nil {
-		err = respond(conn, hs)
+		err = conn.SetDeadline(time.Time{}) // those of the HTTP server
 	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("websocket: complete the handshake: %w", err)
 	}
-	return newConn(conn, hs, early, o), nil
+	return &hijacked{hs, conn, early, o}, nil
 }
 
-// respond clears the server's deadlines and writes the 101 response.
-func respond(conn net.Conn, hs *ws.Handshake) error {
-	if err := conn.SetDeadline(time.Time{}); err != nil {
+func (h *hijacked) response() []byte {
+	const size = 256 // of most
+	return h.AppendResponse(make([]byte, 0, size))
+}
+
+// respond writes the 101 response.
+func (h *hijacked) respond() error {
+	if err := h.conn.SetWriteDeadline(time.Now().Add(responseTimeout)); err != nil {
 		return err
 	}
-	if err := conn.SetWriteDeadline(time.Now().Add(responseTimeout)); err != nil {
+	if _, err := h.conn.Write(h.response()); err != nil {
 		return err
 	}
-	if _, err := conn.Write(hs.AppendResponse(nil)); err != nil {
-		return err
+	return h.conn.SetWriteDeadline(time.Time{})
+}
+
+// take makes a Conn of the connection.
+func (h *hijacked) take() *Conn {
+	o := h.options
+	c := &Conn{options: o, shared: Text{}, protocol: int8(slices.Index(o.Protocols, h.Protocol))}
+	if h.Deflate {
+		c.shared = Deflated{o.deflateThreshold()}
 	}
-	return conn.SetWriteDeadline(time.Time{})
+	if len(h.early) > 0 {
+		c.early = &h.early
+	}
+	c.sock.Init(h.conn, (*events)(c), o.Portable)
+	c.parser.Init(ws.ServerRole, o.codecLimits(), h.Deflate)
+	return c
 }
 
 // bufferedReader is the part of a bufio.Reader that buffered needs.
@@ -94,17 +142,4 @@ func buffered(r bufferedReader) ([]byte, error) {
 	early := make([]byte, n)
 	_, err := io.ReadFull(r, early)
 	return early, err
-}
-
-func newConn(conn net.Conn, hs *ws.Handshake, early []byte, o *Options) *Conn {
-	c := &Conn{options: o, shared: Text{}, protocol: int8(slices.Index(o.Protocols, hs.Protocol))}
-	if hs.Deflate {
-		c.shared = Deflated{o.deflateThreshold()}
-	}
-	if len(early) > 0 {
-		c.early = &early
-	}
-	c.sock.Init(conn, (*events)(c), o.Portable)
-	c.parser.Init(ws.ServerRole, o.codecLimits(), hs.Deflate)
-	return c
 }
