@@ -222,6 +222,9 @@ func (c *core) Since(next uint64, dst []*fanout.Batch) ([]*fanout.Batch, bool) {
 	return c.feed.Since(next, dst)
 }
 
+// Name is fanout.Source.
+func (c *core) Name() string { return c.id }
+
 // Latest is fanout.Source.
 func (c *core) Latest() *fanout.Shared { return c.latest.Load() }
 

@@ -52,7 +52,6 @@ func (c *core) enter(p patience, m, old *member, entry *wire.Entry, since Positi
 	}
 	pos, tier := Position{c.epoch, c.feed.Seq()}, m.tier
 	cursor := fanout.NewCursor(m, c.epoch, c, m.session.outlet, tier, c.feed.Next(), pos.Seq)
-	cursor.Room = c.id
 	if m == old {
 		if replaced == nil {
 			c.mu.Unlock()

@@ -31,7 +31,7 @@ type Hub struct {
 	engine      *fanout.Engine
 	batching    *fanout.Batching
 	feedLimits  fanout.FeedLimits
-	sendLimits  fanout.Limits
+	delivery    fanout.Common
 	intercepted SendFunc
 	guard       guard
 	limits      *limiter
@@ -46,7 +46,6 @@ type Hub struct {
 	sessions registry[sessionID, *Session]
 	users    registry[string, devices] // by user id
 	tags     sync.Pool                 // of *tagger
-	lost     func(*fanout.Cursor)      // has a session that was too slow enter its room again
 
 	stats    counters
 	pressure pressure
@@ -65,14 +64,17 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 	h := &Hub{
 		opts: o, auth: auth, kinds: kinds,
 		feedLimits: fanout.FeedLimits{Batches: o.Bounds.RingBatches, Bytes: o.Bounds.RingBytes, BatchBytes: 32 << 10},
-		sendLimits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second, Panicked: func(p any) { o.Logger.Error("a connection panicked", "panic", p) }},
-		limits:     newLimiter(o.Limits, o.Proxies),
-		seed:       maphash.MakeSeed(),
-		started:    time.Now(),
-		rooms:      newRegistry[string, *core](),
-		sessions:   newRegistry[sessionID, *Session](),
-		users:      newRegistry[string, devices](),
-		ops:        map[string]OpFunc{},
+		delivery: fanout.Common{
+			Limits:   fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second},
+			Panicked: func(p any) { o.Logger.Error("a connection panicked", "panic", p) },
+		},
+		limits:   newLimiter(o.Limits, o.Proxies),
+		seed:     maphash.MakeSeed(),
+		started:  time.Now(),
+		rooms:    newRegistry[string, *core](),
+		sessions: newRegistry[sessionID, *Session](),
+		users:    newRegistry[string, devices](),
+		ops:      map[string]OpFunc{},
 		webSocket: websocket.Options{
 			Protocols: []string{wire.Subprotocol},
 			Deflate:   !o.NoCompression,
@@ -94,7 +96,8 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		h.intercepted = m(h.intercepted)
 	}
 	h.resyncs = pool{max: 8, start: h.background, protect: h.protect}
-	h.lost = func(c *fanout.Cursor) { h.resyncs.run(func() { h.bringBack(c) }) }
+	h.delivery.Counters = &h.sent
+	h.delivery.Lost = func(c *fanout.Cursor) { h.resyncs.run(func() { h.bringBack(c) }) }
 	h.tags.New = h.newTagger
 	h.engine = fanout.NewEngine(0, o.gaps(), h.batching, func(p any) {
 		o.Logger.Error("a delivery panicked", "panic", p)

@@ -30,7 +30,7 @@ func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User) *Session {
 			s.rare = &rare{tls: r.TLS}
 		}
 	}
-	s.outlet = fanout.NewOutlet(conn, &h.sendLimits, &h.sent, h.lost)
+	s.outlet = fanout.NewOutlet(conn, &h.delivery)
 	s.outlet.Hold()
 	s.hear()
 	h.sessions.update(s.key.id(), func(*Session, bool) (*Session, bool) { return s, true })

@@ -34,7 +34,7 @@ func refusedSession(t testing.TB) (*Session, *wire.Request) {
 	t.Cleanup(func() { _ = hub.Close() })
 	conn := new(sink)
 	s := &Session{hub: hub, conn: conn, addr: netip.MustParseAddr("203.0.113.7"), rooms: &member{core: &core{id: "42"}}}
-	s.outlet = fanout.NewOutlet(conn, &hub.sendLimits, &hub.sent, nil)
+	s.outlet = fanout.NewOutlet(conn, &hub.delivery)
 	s.user.Store(&User{ID: "ann"})
 	req := &wire.Request{Op: wire.OpSend, ID: 7, Room: "42", Kind: "danmaku", CID: "c-1", Body: []byte(`{"text":"hi"}`)}
 	for range 20 {

@@ -133,7 +133,7 @@ func historyRequest(r *http.Request, room string) (*wire.Request, error) {
 func (h *Hub) transient(r *http.Request, u *User) (*Session, *answers) {
 	a := &answers{}
 	s := &Session{hub: h, conn: a, request: keep(r), opened: h.clock(), addr: h.clientAddr(r), rare: &rare{transient: true, tls: r.TLS}}
-	s.outlet = fanout.NewOutlet(a, &h.sendLimits, &h.sent, nil)
+	s.outlet = fanout.NewOutlet(a, &h.delivery)
 	s.user.Store(u)
 	if parent := h.session(r.URL.Query().Get("sid"), u.ID); parent != nil {
 		s.key, s.rare.parent = parent.key, parent

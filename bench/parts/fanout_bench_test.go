@@ -111,9 +111,9 @@ func newRing(viewers int) room {
 		cursors: make([]*fanout.Cursor, viewers),
 		sinks:   make([]sink, viewers),
 	}
-	limits := &fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Hour}
+	common := &fanout.Common{Limits: fanout.Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Hour}, Counters: &r.stats}
 	for i := range r.cursors {
-		o := fanout.NewOutlet(&r.sinks[i], limits, &r.stats, nil)
+		o := fanout.NewOutlet(&r.sinks[i], common)
 		r.cursors[i] = fanout.NewCursor(nil, "e", r, o, fanout.TierFull, 0, 0)
 		o.Enter([]byte("joined"), r.cursors[i], nil)
 	}
@@ -125,6 +125,8 @@ func (r *ring) Since(next uint64, dst []*fanout.Batch) ([]*fanout.Batch, bool) {
 	defer r.mu.Unlock()
 	return r.feed.Since(next, dst)
 }
+
+func (r *ring) Name() string { return "42" }
 
 func (r *ring) Latest() *fanout.Shared { return nil }
 

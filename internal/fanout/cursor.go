@@ -10,6 +10,8 @@ import (
 // Source is a room as cursors see it. Its methods are called by whoever sends
 // for a session and must return at once.
 type Source interface {
+	// Name is the room's id.
+	Name() string
 	// Since is Feed.Since, under the room's lock.
 	Since(next uint64, dst []*Batch) ([]*Batch, bool)
 	// Latest is the newest merged value of the room, such as its online count,
@@ -21,10 +23,9 @@ type Source interface {
 // [Outlet]; whoever sends for that outlet reads and moves it.
 type Cursor struct {
 	// Owner is what the room knows the session by, Epoch the epoch of its seqs. Both
-	// are not used here, save that Epoch and Room are what a transport.Marker is told.
+	// are not used here, save that a transport.Marker is told of Epoch.
 	Owner any
 	Epoch string
-	Room  string
 
 	source Source
 	outlet *Outlet

@@ -38,10 +38,10 @@ type crowd struct {
 
 func newCrowd(viewers int) *crowd {
 	c := &crowd{room: newRoom("42", 0, &FeedLimits{Batches: 128, Bytes: 1 << 20, BatchBytes: 32 << 10})}
-	limits := &Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second}
+	common := &Common{Limits: Limits{Queue: 64 << 10, Send: 64 << 10, VolatileAge: time.Second}, Counters: &c.stats}
 	for range viewers {
 		n := &noop{}
-		o := NewOutlet(n, limits, &c.stats, nil)
+		o := NewOutlet(n, common)
 		cursor := c.cursor(o, TierFull)
 		o.Enter(nil, cursor, nil)
 		c.conns, c.cursors = append(c.conns, n), append(c.cursors, cursor)
@@ -162,7 +162,7 @@ func BenchmarkFlushRooms(b *testing.B) {
 			crowds := []*crowd{newCrowd(viewers), newCrowd(viewers)}
 			if shareCounters {
 				for _, cursor := range crowds[1].cursors {
-					cursor.outlet.stats = &crowds[0].stats
+					cursor.outlet.common = crowds[0].cursors[0].outlet.common
 				}
 			}
 			var wg sync.WaitGroup

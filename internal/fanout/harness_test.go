@@ -185,6 +185,8 @@ func (r *room) Since(next uint64, dst []*Batch) ([]*Batch, bool) {
 	return r.feed.Since(next, dst)
 }
 
+func (r *room) Name() string { return r.feed.room }
+
 func (r *room) Latest() *Shared { return r.news.Load() }
 
 func (r *room) online(n int) { r.news.Store(NewShared(wire.AppendOnline(nil, r.feed.room, n, nil))) }
@@ -203,7 +205,6 @@ func (r *room) cursor(o *Outlet, t Tier) *Cursor {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := NewCursor(nil, "e", r, o, t, r.feed.Next(), r.feed.Seq())
-	c.Room = r.feed.room
 	return c
 }
 
@@ -225,12 +226,14 @@ type rig struct {
 	gone  []*Cursor // were reported as lost
 }
 
-var testLimits = &Limits{Queue: 1 << 10, Send: 1 << 16, VolatileAge: time.Second}
+var testLimits = &Common{Limits: Limits{Queue: 1 << 10, Send: 1 << 16, VolatileAge: time.Second}}
 
 // newRig returns an outlet whose peer reads window bytes to begin with.
-func newRig(t testing.TB, window int, l *Limits) *rig {
+func newRig(t testing.TB, window int, l *Common) *rig {
 	r := &rig{conn: &conn{window: window}}
-	r.Outlet = NewOutlet(r.conn, l, &r.stats, func(c *Cursor) { r.gone = append(r.gone, c) })
+	own := *l
+	own.Counters, own.Lost = &r.stats, func(c *Cursor) { r.gone = append(r.gone, c) }
+	r.Outlet = NewOutlet(r.conn, &own)
 	t.Cleanup(func() { r.conn.check(t) })
 	return r
 }

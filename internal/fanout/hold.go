@@ -10,7 +10,7 @@ func (o *Outlet) Hold() { o.turn.take() }
 // Release ends Hold and sends what has gathered.
 func (o *Outlet) Release() {
 	o.mu.Lock()
-	nothing := len(o.queue) == 0 && o.control == nil
+	nothing := o.backlog == nil
 	o.mu.Unlock()
 	if nothing && o.turn.give() { // whoever comes now flushes
 		return

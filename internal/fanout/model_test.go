@@ -73,7 +73,7 @@ type machine struct {
 }
 
 func newMachine(t testing.TB) *machine {
-	limits := &Limits{Queue: 500, Send: 400, VolatileAge: time.Second}
+	limits := &Common{Limits: Limits{Queue: 500, Send: 400, VolatileAge: time.Second}}
 	m := &machine{rig: newRig(t, 0, limits), rooms: map[string]*follower{}}
 	for name, f := range map[string]*FeedLimits{
 		"a": {Batches: 6, Bytes: 1 << 20, BatchBytes: 200},
@@ -84,7 +84,7 @@ func newMachine(t testing.TB) *machine {
 	for _, f := range m.rooms {
 		m.enter(f, wire.OpJoined, TierFull)
 	}
-	m.Outlet.lost = func(c *Cursor) { c.Owner.(*follower).lost = true }
+	m.Outlet.common.Lost = func(c *Cursor) { c.Owner.(*follower).lost = true }
 	return m
 }
 
@@ -302,7 +302,7 @@ func (m *machine) talk(t *rapid.T) {
 	case "send":
 		m.Send(message)
 	case "offer":
-		room := m.Queued()+len(lines.Append(private, nil, message)) <= m.limits.Queue
+		room := m.Queued()+len(lines.Append(private, nil, message)) <= m.common.Queue
 		if taken = m.Offer(message); taken != room {
 			t.Fatalf("offered with %d bytes waiting: %v", m.Queued(), taken)
 		}

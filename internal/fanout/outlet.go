@@ -18,6 +18,17 @@ type Limits struct {
 	Send int
 	// VolatileAge is the age at which volatile events are no longer worth sending.
 	VolatileAge time.Duration
+}
+
+// Common is what the outlets of a hub have in common. It must not be changed after the
+// first one was made.
+type Common struct {
+	Limits
+	Counters *Counters
+	// Lost is told once of each cursor that fell out of its feed. It is called with
+	// the turn to send in hand, so it must only note the cursor and return; it may be nil
+	// if no cursor enters.
+	Lost func(*Cursor)
 	// Panicked, if not nil, is told of a panic of a connection, which ends it.
 	Panicked func(any)
 }
@@ -45,26 +56,58 @@ type Outlet struct {
 	lag    *lag    // nil while the connection has always taken everything
 	shared transport.Format
 	conn   transport.Conn
-	rest   []byte // of a message that was sent in part
+	rest   *[]byte // of a message that was sent in part
+	common *Common
 
-	limits *Limits
-	stats  *Counters
-	marker transport.Marker // conn, if its stream carries positions; else nil
-	lost   func(*Cursor)    // told once of each cursor that fell out of its feed
+	mu      sync.Mutex // guards the fields below; never held while anything is called
+	backlog *backlog   // nil while nothing waits for this session alone
+	cursors []*Cursor  // replaced, never changed in place
+	closing bool       // the last note is in the queue
+	gone    bool       // Closed was called
+	lowered bool       // counts in Counters.Lowered
+	marks   bool       // conn is a transport.Marker; never changed
+}
 
-	mu sync.Mutex // guards the fields below; never held while anything is called
-	// queue is what only this session gets, in order.
-	queue   []note
-	queued  int // bytes of queue
+// backlog is what waits for one session alone. Most sessions have none most of the time.
+type backlog struct {
+	queue   []note // in order
+	queued  int    // bytes of queue
 	control []byte
-	cursors []*Cursor // replaced, never changed in place
 	drained chan struct{}
-	closing bool // the last note is in the queue
-	gone    bool // Closed was called
-	lowered bool // counts in Counters.Lowered
 	// fullSince is since when the connection has taken nothing although
 	// something waits; zero if nothing waits.
 	fullSince time.Time
+}
+
+var backlogs = sync.Pool{New: func() any { return new(backlog) }}
+
+// backlogLocked returns what waits, to add to it.
+func (o *Outlet) backlogLocked() *backlog {
+	if o.backlog == nil {
+		o.backlog = backlogs.Get().(*backlog)
+	}
+	return o.backlog
+}
+
+// tidyLocked gives the backlog back if it is empty.
+func (o *Outlet) tidyLocked() {
+	b := o.backlog
+	if b != nil && len(b.queue) == 0 && b.control == nil && b.drained == nil && b.fullSince.IsZero() {
+		const most = 64 // notes that are kept room for
+		if cap(b.queue) > most {
+			b.queue = nil
+		}
+		o.backlog = nil
+		backlogs.Put(b)
+	}
+}
+
+// pendingLocked is what waits, to look at.
+func (o *Outlet) pendingLocked() backlog {
+	if o.backlog == nil {
+		return backlog{}
+	}
+	return *o.backlog
 }
 
 // note is one message of the queue.
@@ -75,12 +118,10 @@ type note struct {
 	final  bool
 }
 
-// NewOutlet returns the outlet of a session on conn. lost is called with the
-// turn to send in hand, so it must only note the cursor and return; it
-// may be nil if no cursor enters. Limits and counters are shared by many outlets.
-func NewOutlet(conn transport.Conn, limits *Limits, counters *Counters, lost func(*Cursor)) *Outlet {
-	marker, _ := conn.(transport.Marker)
-	return &Outlet{conn: conn, shared: conn.Shared(), marker: marker, limits: limits, stats: counters, lost: lost}
+// NewOutlet returns the outlet of a session on conn.
+func NewOutlet(conn transport.Conn, common *Common) *Outlet {
+	_, marks := conn.(transport.Marker)
+	return &Outlet{conn: conn, shared: conn.Shared(), common: common, marks: marks}
 }
 
 // Send queues a message for this session and sends it. It reports false if the
@@ -146,7 +187,7 @@ func (o *Outlet) Drop(c *Cursor) {
 func (o *Outlet) Control(wire []byte) {
 	o.mu.Lock()
 	if !o.closing && len(wire) > 0 {
-		o.control = wire
+		o.backlogLocked().control = wire
 		o.news.Store(true)
 	}
 	o.mu.Unlock()
@@ -179,7 +220,7 @@ func (o *Outlet) encode(message []byte) []byte {
 
 func (o *Outlet) push(n note, mayRefuse bool) bool {
 	o.mu.Lock()
-	ok := (!mayRefuse || o.queued+len(n.wire) <= o.limits.Queue) && o.pushLocked(n)
+	ok := (!mayRefuse || o.pendingLocked().queued+len(n.wire) <= o.common.Queue) && o.pushLocked(n)
 	o.mu.Unlock()
 	if ok && !o.corked.Load() {
 		o.Flush()
@@ -191,8 +232,9 @@ func (o *Outlet) pushLocked(n note) bool {
 	if o.closing {
 		return false
 	}
-	o.queue = append(o.queue, n)
-	o.queued += len(n.wire)
+	b := o.backlogLocked()
+	b.queue = append(b.queue, n)
+	b.queued += len(n.wire)
 	o.news.Store(true)
 	return true
 }
@@ -222,20 +264,21 @@ func (o *Outlet) Uncork() {
 func (o *Outlet) Ready() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.queued <= o.limits.Queue {
+	b := o.backlog
+	if b == nil || b.queued <= o.common.Queue {
 		return nil
 	}
-	if o.drained == nil {
-		o.drained = make(chan struct{})
+	if b.drained == nil {
+		b.drained = make(chan struct{})
 	}
-	return o.drained
+	return b.drained
 }
 
 // Queued returns how many bytes wait for this session alone.
 func (o *Outlet) Queued() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.queued
+	return o.pendingLocked().queued
 }
 
 // BlockedFor returns for how long the connection has taken nothing although
@@ -243,8 +286,9 @@ func (o *Outlet) Queued() int {
 func (o *Outlet) BlockedFor(now time.Time) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.fullSince.IsZero() {
+	since := o.pendingLocked().fullSince
+	if since.IsZero() {
 		return 0
 	}
-	return now.Sub(o.fullSince)
+	return now.Sub(since)
 }

@@ -75,8 +75,8 @@ func (o *Outlet) goesOn(done progress) bool {
 // tell hands on the cursors that fell out of their feeds.
 func (o *Outlet) tell(s *Scratch) {
 	for _, c := range s.lost {
-		o.stats.Lost.Add(1)
-		o.lost(c)
+		o.common.Counters.Lost.Add(1)
+		o.common.Lost(c)
 	}
 	clear(s.lost)
 	s.lost = s.lost[:0]
@@ -94,8 +94,8 @@ func (o *Outlet) survive(s *Scratch) {
 func (o *Outlet) panicked(p any) {
 	o.end()
 	o.conn.Abort()
-	if o.limits.Panicked != nil {
-		o.limits.Panicked(p)
+	if o.common.Panicked != nil {
+		o.common.Panicked(p)
 	}
 }
 
@@ -133,8 +133,8 @@ func (o *Outlet) step(s *Scratch, now time.Time) progress {
 	var err error
 	if f.total > 0 {
 		n, err = o.conn.TrySend(f.bufs)
-		o.stats.Sends.Add(1)
-		o.stats.SentBytes.Add(uint64(n))
+		o.common.Counters.Sends.Add(1)
+		o.common.Counters.SentBytes.Add(uint64(n))
 	}
 	return o.conclude(&f, n, err, now)
 }
@@ -182,7 +182,7 @@ func (o *Outlet) conclude(f *flight, n int, err error, now time.Time) progress {
 		o.taken(now)
 		return empty
 	}
-	o.stats.Short.Add(1)
+	o.common.Counters.Short.Add(1)
 	o.lagging().short(now)
 	if n > 0 || !o.full {
 		o.setFull(time.Now())
@@ -198,44 +198,45 @@ func (o *Outlet) quick(s *Scratch, c *Cursor, now time.Time) bool {
 	if c == nil || o.only != c || o.news.Load() || o.lag != nil || o.rest != nil || o.ending || o.last {
 		return false
 	}
-	return c.quick(s, o.limits.Send, now.Add(-o.limits.VolatileAge))
+	return c.quick(s, o.common.Send, now.Add(-o.common.VolatileAge))
 }
 
 // gather collects what is to be sent, in this order: the rest of a message
 // that was cut, what the transport owes, the queue, the rooms.
 func (o *Outlet) gather(s *Scratch, now time.Time) {
-	budget := o.limits.Send
+	budget := o.common.Send
 	if o.rest != nil {
-		s.add(o.rest, segment{from: fromRest})
-		budget -= len(o.rest)
+		s.add(*o.rest, segment{from: fromRest})
+		budget -= len(*o.rest)
 	}
 	if o.last { // nothing follows the farewell
 		return
 	}
 	o.mu.Lock()
-	if o.control != nil {
-		s.add(o.control, segment{from: fromControl})
+	waits := o.pendingLocked()
+	if waits.control != nil {
+		s.add(waits.control, segment{from: fromControl})
 	}
 	s.cursors = o.cursors
 	o.only = nil
-	if len(o.cursors) == 1 && o.marker == nil {
+	if len(o.cursors) == 1 && !o.marks {
 		o.only = o.cursors[0]
 	}
-	if len(o.queue) == 0 && o.control == nil {
+	if len(waits.queue) == 0 && waits.control == nil {
 		o.news.Store(false)
 	}
-	if o.marker != nil {
+	if o.marks {
 		for _, c := range o.cursors {
 			c.at, c.shown = c.seq.Load(), c.entered
 		}
 	}
 	var final *note // goes out behind what the cursors bring
-	for i := range o.queue {
+	for i := range waits.queue {
 		if budget <= 0 {
 			s.more = true
 			break
 		}
-		n := &o.queue[i]
+		n := &waits.queue[i]
 		if n.final {
 			final, o.ending = n, true
 			break
@@ -256,7 +257,7 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 	if o.lag != nil {
 		o.watch(s.cursors, now)
 	}
-	oldest := now.Add(-o.limits.VolatileAge)
+	oldest := now.Add(-o.common.VolatileAge)
 	for _, c := range s.cursors {
 		if !c.active || c.lost {
 			continue
@@ -294,12 +295,12 @@ func (seg *segment) after(n int) []byte {
 // mark returns the positions of the client as they will be when what has been
 // gathered is sent, or nil if the connection does not carry them.
 func (o *Outlet) mark(cursors []*Cursor) []byte {
-	if o.marker == nil {
+	if !o.marks {
 		return nil
 	}
-	return o.marker.Mark(func(room string) (epoch string, seq uint64) {
+	return o.conn.(transport.Marker).Mark(func(room string) (epoch string, seq uint64) {
 		for _, c := range cursors {
-			if c.Room == room && c.shown {
+			if c.shown && c.source.Name() == room {
 				return c.Epoch, c.at
 			}
 		}
@@ -321,7 +322,8 @@ func (o *Outlet) settle(segs []segment, n int, now time.Time) (final bool) {
 			if n == 0 {
 				break
 			}
-			o.rest = seg.after(n)
+			rest := seg.after(n)
+			o.rest = &rest
 		}
 		n -= min(n, seg.size)
 		switch seg.from {
@@ -334,11 +336,11 @@ func (o *Outlet) settle(segs []segment, n int, now time.Time) (final bool) {
 				seg.cursor.entered = true
 			}
 		case fromGap:
-			o.stats.Gaps.Add(1)
+			o.common.Counters.Gaps.Add(1)
 			if seg.cursor.owed == 0 { // else it is news of what was left out on purpose
 				o.lagging().gap(now)
 			}
-			o.stats.Missed.Add(uint64(seg.missed))
+			o.common.Counters.Missed.Add(uint64(seg.missed))
 			seg.cursor.commit(seg)
 			seg.cursor.owed, seg.cursor.owedSeq = 0, 0
 		case fromTier:
@@ -375,8 +377,11 @@ func (o *Outlet) unfull() {
 func (o *Outlet) setFull(since time.Time) {
 	o.full = !since.IsZero()
 	o.mu.Lock()
-	o.fullSince = since
-	o.mu.Unlock()
+	defer o.mu.Unlock()
+	if !o.gone {
+		o.backlogLocked().fullSince = since
+		o.tidyLocked()
+	}
 }
 
 // unqueue drops the first notes of the queue, and the control message if it is
@@ -384,24 +389,26 @@ func (o *Outlet) setFull(since time.Time) {
 func (o *Outlet) unqueue(notes int, control []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if control != nil && o.control != nil && &o.control[0] == &control[0] {
-		o.control = nil
+	b := o.backlog
+	if b == nil {
+		return
 	}
-	notes = min(notes, len(o.queue))
-	for _, n := range o.queue[:notes] {
-		o.queued -= len(n.wire)
+	if control != nil && b.control != nil && &b.control[0] == &control[0] {
+		b.control = nil
 	}
-	if notes == len(o.queue) {
-		o.queue = nil
-		o.news.Store(o.control != nil)
-	} else {
-		clear(o.queue[:notes])
-		o.queue = o.queue[notes:]
+	notes = min(notes, len(b.queue))
+	for _, n := range b.queue[:notes] {
+		b.queued -= len(n.wire)
 	}
-	if o.drained != nil && o.queued <= o.limits.Queue {
-		close(o.drained)
-		o.drained = nil
+	b.queue = slices.Delete(b.queue, 0, notes)
+	if len(b.queue) == 0 {
+		o.news.Store(b.control != nil)
 	}
+	if b.drained != nil && b.queued <= o.common.Queue {
+		close(b.drained)
+		b.drained = nil
+	}
+	o.tidyLocked()
 }
 
 // end makes the outlet take and send nothing any more. The caller has the turn.
@@ -414,16 +421,16 @@ func (o *Outlet) end() {
 func (o *Outlet) Closed() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closing, o.queue, o.queued, o.control, o.cursors = true, nil, 0, nil, nil
+	o.closing, o.gone, o.cursors = true, true, nil
 	o.news.Store(true)
-	o.fullSince = time.Time{}
-	o.gone = true
 	if o.lowered {
 		o.lowered = false
-		o.stats.Lowered.Add(-1)
+		o.common.Counters.Lowered.Add(-1)
 	}
-	if o.drained != nil {
-		close(o.drained)
-		o.drained = nil
+	if b := o.backlog; b != nil {
+		if b.drained != nil {
+			close(b.drained)
+		}
+		o.backlog = nil // whoever sends may still look at it
 	}
 }

@@ -320,7 +320,7 @@ func (c *countingConn) TrySend(bufs [][]byte) (n int, err error) {
 // was sent must arrive, in the order of its sender.
 func TestOutletUnderStress(t *testing.T) {
 	const senders, each, batches = 4, 300, 300
-	r, rooms := newRig(t, 0, &Limits{Queue: 1 << 20, Send: 2000, VolatileAge: time.Hour}), []*room{newRoom("a", 0, roomy), newRoom("b", 0, roomy)}
+	r, rooms := newRig(t, 0, &Common{Limits: Limits{Queue: 1 << 20, Send: 2000, VolatileAge: time.Hour}}), []*room{newRoom("a", 0, roomy), newRoom("b", 0, roomy)}
 	for _, room := range rooms {
 		r.enter(room, TierFull)
 	}

@@ -35,9 +35,9 @@ func (o *Outlet) setLowered(on bool) {
 	on = on && !o.gone
 	switch {
 	case on && !o.lowered:
-		o.stats.Lowered.Add(1)
+		o.common.Counters.Lowered.Add(1)
 	case !on && o.lowered:
-		o.stats.Lowered.Add(-1)
+		o.common.Counters.Lowered.Add(-1)
 	}
 	o.lowered = on
 }
@@ -88,7 +88,7 @@ func (c *Cursor) retier(s *Scratch) (gets Tier, lowered bool) {
 	}
 	seg := segment{from: fromTier, cursor: c, next: c.next, seq: c.at, told: true, wanted: wants, tier: gets}
 	seg.mark = c.outlet.mark(s.cursors)
-	message := wire.AppendTier(nil, c.Room, tierNames[gets], gets < wants, prev, c.at)
+	message := wire.AppendTier(nil, c.source.Name(), tierNames[gets], gets < wants, prev, c.at)
 	s.add(c.outlet.conn.Private().Append(nil, message), seg)
 	return gets, gets < wants
 }
@@ -109,7 +109,7 @@ func (c *Cursor) addGap(s *Scratch, next, prev uint64, missed int, to uint64) {
 	if to > prev {
 		seg.mark = c.outlet.mark(s.cursors)
 	}
-	s.add(c.outlet.conn.Private().Append(nil, wire.AppendGap(nil, c.Room, prev, missed, to)), seg)
+	s.add(c.outlet.conn.Private().Append(nil, wire.AppendGap(nil, c.source.Name(), prev, missed, to)), seg)
 }
 
 var tierNames = [lanes]string{TierCritical: "critical", TierReduced: "reduced", TierFull: "full"}

@@ -187,7 +187,7 @@ func (v *volley) conclude(f *flight, now time.Time) {
 		m, err = o.conn.TrySend(v.after(f.bufs, n))
 		n += m
 	}
-	v.count(o.stats, n)
+	v.count(o.common.Counters, n)
 	if o.goesOn(o.conclude(f, n, err, now)) {
 		o.run(&v.spare, now)
 	}

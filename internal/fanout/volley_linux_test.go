@@ -53,8 +53,7 @@ func plug(t testing.TB, l net.Listener) (s *socket, far net.Conn) {
 	}
 	s = &socket{ended: make(chan struct{})}
 	s.Conn = sock.New(near, s)
-	limits := &Limits{Queue: 4 << 20, Send: 1 << 20, VolatileAge: time.Hour}
-	s.outlet = NewOutlet(s, limits, new(Counters), func(*Cursor) {})
+	s.outlet = NewOutlet(s, &Common{Limits: Limits{Queue: 4 << 20, Send: 1 << 20, VolatileAge: time.Hour}, Counters: new(Counters)})
 	s.Start(nil)
 	return s, far
 }

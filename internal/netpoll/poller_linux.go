@@ -21,9 +21,11 @@ type Poller struct {
 	crew  crew
 	ended chan struct{} // closed when loop has returned
 
-	mu    sync.Mutex // guards slots
-	slots []slot     // by descriptor
+	mu    sync.Mutex           // guards slots
+	slots []*[slotsAtOnce]slot // by descriptor
 }
+
+const slotsAtOnce = 128
 
 // slot is what is known of one descriptor. A number that is used again is told
 // from its past by the generation, which events carry.
@@ -107,7 +109,10 @@ func (p *Poller) Add(fd int, w Watcher) error {
 // edge has come already.
 func (p *Poller) Rearm(fd int) error {
 	p.mu.Lock()
-	generation := p.slots[fd].generation
+	generation := int32(0)
+	if s := p.slotLocked(fd); s != nil {
+		generation = s.generation
+	}
 	p.mu.Unlock()
 	return p.control(syscall.EPOLL_CTL_MOD, fd, generation)
 }
@@ -117,9 +122,9 @@ func (p *Poller) Rearm(fd int) error {
 func (p *Poller) Remove(fd int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if fd < len(p.slots) {
-		p.slots[fd].watcher = nil
-		p.slots[fd].generation++
+	if s := p.slotLocked(fd); s != nil {
+		s.watcher = nil
+		s.generation++
 	}
 }
 
@@ -129,11 +134,20 @@ func (p *Poller) Go(t Task) { p.crew.run(t) }
 func (p *Poller) enter(fd int, w Watcher) (generation int32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for fd >= len(p.slots) {
-		p.slots = append(p.slots, slot{})
+	for fd/slotsAtOnce >= len(p.slots) {
+		p.slots = append(p.slots, new([slotsAtOnce]slot))
 	}
-	p.slots[fd].watcher = w
-	return p.slots[fd].generation
+	s := p.slotLocked(fd)
+	s.watcher = w
+	return s.generation
+}
+
+// slotLocked returns nil if there was no descriptor so high.
+func (p *Poller) slotLocked(fd int) *slot {
+	if fd/slotsAtOnce >= len(p.slots) {
+		return nil
+	}
+	return &p.slots[fd/slotsAtOnce][fd%slotsAtOnce]
 }
 
 func (p *Poller) control(op, fd int, generation int32) error {
@@ -182,7 +196,7 @@ func (p *Poller) find(dst []wakeup, events []syscall.EpollEvent) []wakeup {
 	defer p.mu.Unlock()
 	for i := range events {
 		e := &events[i]
-		if s := &p.slots[e.Fd]; s.watcher != nil && s.generation == e.Pad {
+		if s := p.slotLocked(int(e.Fd)); s != nil && s.watcher != nil && s.generation == e.Pad {
 			dst = append(dst, wakeup{s.watcher, e.Events})
 		}
 	}

@@ -80,17 +80,20 @@ func (l *Limits) controlPerSecond() int {
 	return l.ControlPerSecond
 }
 
+// start is what parsers count from, on the monotonic clock: a parser's times are a
+// third of a time.Time, and there is a parser for each connection.
+var start = time.Now()
+
+func sinceStart(t time.Time) time.Duration { return t.Sub(start) }
+
 // allowControl takes one token at now. The bucket is kept as a single time (the
 // generic cell rate algorithm): the moment at which it will be full again.
-func (l *Limits) allowControl(fullAt *time.Time, now time.Time) bool {
+func (l *Limits) allowControl(fullAt *time.Duration, now time.Duration) bool {
 	interval := time.Second / time.Duration(l.controlPerSecond())
-	at := *fullAt
-	if at.Before(now) {
-		at = now
-	}
-	if at.Sub(now) > time.Duration(l.controlBurst()-1)*interval {
+	at := max(*fullAt, now)
+	if at-now > time.Duration(l.controlBurst()-1)*interval {
 		return false
 	}
-	*fullAt = at.Add(interval)
+	*fullAt = at + interval
 	return true
 }

@@ -49,9 +49,9 @@ type Parser struct {
 	limits *Limits
 	err    error // what Feed returns from now on
 
-	since   time.Time // when the first byte of what is pending arrived
-	tokens  time.Time // control frame bucket; see Limits.allowControl
-	message *buffer   // payload of the pending message; nil while it has none
+	since   time.Duration // when the first byte of what is pending arrived, since start
+	tokens  time.Duration // control frame bucket, since start; see Limits.allowControl
+	message *buffer       // payload of the pending message; nil while it has none
 	control *controlBuffer
 
 	left   uint64 // payload bytes of the current frame still to come
@@ -123,7 +123,7 @@ func (p *Parser) Feed(now time.Time, data []byte, h Handler) error {
 		}
 	}
 	if !p.pending && p.isPartial() {
-		p.pending, p.since = true, now
+		p.pending, p.since = true, sinceStart(now)
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (p *Parser) Feed(now time.Time, data []byte, h Handler) error {
 // that sends nothing at all is found only by its owner asking. The answer to it
 // is to close with [ClosePolicyViolation].
 func (p *Parser) Overdue(now time.Time) bool {
-	return p.pending && now.Sub(p.since) > p.limits.maxAssembly()
+	return p.pending && sinceStart(now)-p.since > p.limits.maxAssembly()
 }
 
 // Release gives up what is half received and returns its buffers. The parser

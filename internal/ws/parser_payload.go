@@ -55,7 +55,7 @@ func (p *Parser) finishControl(now time.Time, payload []byte, h Handler) error {
 		p.pending = false
 		return h.Close(code, reason)
 	}
-	if !p.limits.allowControl(&p.tokens, now) {
+	if !p.limits.allowControl(&p.tokens, sinceStart(now)) {
 		return &CloseError{ClosePolicyViolation, "send fewer ping and pong frames"}
 	}
 	if p.op == OpPing {
