@@ -57,6 +57,7 @@ func TestNothingIsLostInAnyScenario(t *testing.T) {
 				continue
 			}
 			t.Run(s.Name+"/"+p.Name, func(t *testing.T) {
+				t.Parallel() // most of it is waiting
 				r, err := Do(s, p, launchInside)
 				if err != nil {
 					t.Fatal(err)

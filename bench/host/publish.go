@@ -44,8 +44,7 @@ func (p *publisher) paced(c Command) (late time.Duration, err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	start := time.Now()
-	for k := range total {
-		due := start.Add(time.Duration(float64(k) * every))
+	until := func(due time.Time) (goOn bool) {
 		for wait := time.Until(due); wait > 0 && !p.stopped.Load(); wait = time.Until(due) {
 			timer.Reset(wait)
 			select {
@@ -53,7 +52,11 @@ func (p *publisher) paced(c Command) (late time.Duration, err error) {
 			case <-p.news: // the process may be about to end
 			}
 		}
-		if p.stopped.Load() {
+		return !p.stopped.Load()
+	}
+	for k := range total {
+		due := start.Add(time.Duration(float64(k) * every))
+		if !until(due) {
 			return late, nil
 		}
 		late = max(late, time.Since(due))
@@ -61,6 +64,7 @@ func (p *publisher) paced(c Command) (late time.Duration, err error) {
 			return late, err
 		}
 	}
+	until(start.Add(c.For))
 	return late, nil
 }
 
