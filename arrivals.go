@@ -116,6 +116,7 @@ func (c *core) arrive(m *member) {
 // announceLocked renews what sessions are told of who is in the room: how many,
 // and who came in. If it is too early for that it returns how long to wait.
 func (c *core) announceLocked(now time.Time) (again time.Duration) {
+	defer func() { c.announcing = again > 0 }() // the flush plans another
 	if c.online == len(c.members) && c.arrivals.n == 0 {
 		return 0
 	}
@@ -132,4 +133,19 @@ func (c *core) announceLocked(now time.Time) (again time.Duration) {
 	c.online, c.onlineAt = len(c.members), now
 	c.latest.Store(fanout.NewShared(wire.AppendOnline(nil, c.id, c.online, came)))
 	return 0
+}
+
+// planAnnouncement sees to it that sessions are told who is in the room when it is time for that. A
+// flush looks at every session of the room, so a crowd that comes or goes must not bring on more of
+// them than there are announcements.
+func (c *core) planAnnouncement() {
+	c.mu.Lock()
+	now := time.Now()
+	news := !c.announcing && (c.online != len(c.members) || c.arrivals.n > 0)
+	c.announcing = c.announcing || news
+	due := c.onlineAt.Add(c.hub.onlineEvery()).Sub(now)
+	c.mu.Unlock()
+	if news {
+		c.ticket.WakeAfter(max(0, due))
+	}
 }
