@@ -113,6 +113,13 @@ func (c *core) arrive(m *member) {
 	}
 }
 
+// announceEveryLocked is the least time between two announcements. Each is a send to everybody in the
+// room, so where more than 2,000 are in they are told less often, down to every 5 s.
+func (c *core) announceEveryLocked() time.Duration {
+	const each, most = 500 * time.Microsecond, 5 * time.Second
+	return max(c.hub.onlineEvery(), min(time.Duration(len(c.members))*each, most))
+}
+
 // announceLocked renews what sessions are told of who is in the room: how many,
 // and who came in. If it is too early for that it returns how long to wait.
 func (c *core) announceLocked(now time.Time) (again time.Duration) {
@@ -120,7 +127,7 @@ func (c *core) announceLocked(now time.Time) (again time.Duration) {
 	if c.online == len(c.members) && c.arrivals.n == 0 {
 		return 0
 	}
-	if next := c.onlineAt.Add(c.hub.onlineEvery()); next.After(now) {
+	if next := c.onlineAt.Add(c.announceEveryLocked()); next.After(now) {
 		return next.Sub(now)
 	}
 	came := c.arrivals.take(now)
@@ -143,7 +150,7 @@ func (c *core) planAnnouncement() {
 	now := time.Now()
 	news := !c.announcing && (c.online != len(c.members) || c.arrivals.n > 0)
 	c.announcing = c.announcing || news
-	due := c.onlineAt.Add(c.hub.onlineEvery()).Sub(now)
+	due := c.onlineAt.Add(c.announceEveryLocked()).Sub(now)
 	c.mu.Unlock()
 	if news {
 		c.ticket.WakeAfter(max(0, due))
