@@ -113,13 +113,21 @@ func (c *core) arrive(m *member) {
 	}
 }
 
+// announceEveryLocked is the least time between two announcements. Each is a send to everybody in the
+// room, so where more than 2,000 are in they are told less often, down to every 5 s.
+func (c *core) announceEveryLocked() time.Duration {
+	const each, most = 500 * time.Microsecond, 5 * time.Second
+	return max(c.hub.onlineEvery(), min(time.Duration(len(c.members))*each, most))
+}
+
 // announceLocked renews what sessions are told of who is in the room: how many,
 // and who came in. If it is too early for that it returns how long to wait.
 func (c *core) announceLocked(now time.Time) (again time.Duration) {
+	defer func() { c.announcing = again > 0 }() // the flush plans another
 	if c.online == len(c.members) && c.arrivals.n == 0 {
 		return 0
 	}
-	if next := c.onlineAt.Add(c.hub.onlineEvery()); next.After(now) {
+	if next := c.onlineAt.Add(c.announceEveryLocked()); next.After(now) {
 		return next.Sub(now)
 	}
 	came := c.arrivals.take(now)
@@ -132,4 +140,19 @@ func (c *core) announceLocked(now time.Time) (again time.Duration) {
 	c.online, c.onlineAt = len(c.members), now
 	c.latest.Store(fanout.NewShared(wire.AppendOnline(nil, c.id, c.online, came)))
 	return 0
+}
+
+// planAnnouncement sees to it that sessions are told who is in the room when it is time for that. A
+// flush looks at every session of the room, so a crowd that comes or goes must not bring on more of
+// them than there are announcements.
+func (c *core) planAnnouncement() {
+	c.mu.Lock()
+	now := time.Now()
+	news := !c.announcing && (c.online != len(c.members) || c.arrivals.n > 0)
+	c.announcing = c.announcing || news
+	due := c.onlineAt.Add(c.announceEveryLocked()).Sub(now)
+	c.mu.Unlock()
+	if news {
+		c.ticket.WakeAfter(max(0, due))
+	}
 }

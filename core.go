@@ -56,6 +56,8 @@ type core struct {
 	expiry   *time.Timer // ends the modes
 	arrivals arrivals    // whom sessions have not been told of
 	entries  entries     // what sessions get that enter now
+
+	announcing bool // a flush is planned that tells who is in the room
 }
 
 // member is one session in one room.

@@ -86,7 +86,7 @@ func (c *core) enter(p patience, m, old *member, entry *wire.Entry, since Positi
 	if old == nil && !entry.Recovered && (since.IsZero() || since.Epoch == pos.Epoch) { // else the viewer is back
 		c.arrive(m)
 	}
-	c.ticket.Wake() // what came meanwhile, and the online count
+	c.planAnnouncement()
 	return nil, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,6 +16,13 @@ type guard struct {
 	max     int64        // hanging calls before new ones are refused
 	hanging atomic.Int64 // calls that nobody waits for any more
 	log     func(msg string, args ...any)
+	waits   sync.Pool // of *guardWait
+}
+
+// guardWait is what one call waits with, and then another.
+type guardWait struct {
+	result chan error // holds one
+	timer  *time.Timer
 }
 
 // run calls f and returns its error; a panic or Goexit is CodeInternal. If f
@@ -24,40 +32,72 @@ func (g *guard) run(ctx context.Context, d time.Duration, what string, f func(ct
 	if g.hanging.Load() >= g.max {
 		return &Error{Code: CodeOverloaded, RetryAfter: time.Second, cause: fmt.Errorf("%d calls of hooks hang", g.max)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, d)
-	result := make(chan error, 1)
-	var left atomic.Bool // whoever sets it first decides who accounts for a late return
-	go func() {
-		err := error(&Error{Code: CodeInternal, cause: fmt.Errorf("%s ended its goroutine", what)})
-		defer func() {
-			if p := recover(); p != nil {
-				g.log("a hook of the host panicked", "hook", what, "panic", p, "stack", string(debug.Stack()))
-				err = &Error{Code: CodeInternal, cause: fmt.Errorf("%s panicked: %v", what, p)}
-			}
-			result <- err
-			cancel() // after the result, which run would else miss
-			if !left.CompareAndSwap(false, true) {
-				g.hanging.Add(-1)
-			}
-		}()
-		err = f(ctx)
-	}()
+	call := &guardCall{guard: g, what: what, f: f, ctx: hookContext{parent: ctx, until: time.Now().Add(d)}}
+	w, ok := g.waits.Get().(*guardWait)
+	if ok {
+		w.timer.Reset(d)
+	} else {
+		w = &guardWait{make(chan error, 1), time.NewTimer(d)}
+	}
+	go call.do(w.result)
 	select {
-	case err := <-result:
-		return err
+	case err := <-w.result:
+		return g.done(w, err)
+	case <-w.timer.C:
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-result: // both came at once
-		return err
+	case err := <-w.result: // both came at once
+		return g.done(w, err)
 	default:
 	}
 	g.hanging.Add(1)
-	if !left.CompareAndSwap(false, true) {
+	if !call.left.CompareAndSwap(false, true) {
 		g.hanging.Add(-1)
-		return <-result // it has returned just now
+		return g.done(w, <-w.result) // it has returned just now
 	}
-	return &Error{Code: CodeTimeout, cause: fmt.Errorf("%s has not returned: %w", what, context.Cause(ctx))}
+	w.timer.Stop()
+	cause := context.Cause(call.ctx.real())
+	call.ctx.end()
+	return &Error{Code: CodeTimeout, cause: fmt.Errorf("%s has not returned: %w", what, cause)}
+}
+
+// done gives back what a call waited with.
+func (g *guard) done(w *guardWait, err error) error {
+	w.timer.Stop()
+	g.waits.Put(w)
+	return err
+}
+
+// guardCall is one call of a hook.
+type guardCall struct {
+	guard *guard
+	what  string
+	f     func(ctx context.Context) error
+	left  atomic.Bool // whoever sets it first decides who accounts for a late return
+	ctx   hookContext
+}
+
+// do is the goroutine of the call.
+func (c *guardCall) do(result chan<- error) {
+	var err error
+	returned := false
+	defer func() {
+		if p := recover(); p == nil && !returned {
+			err = &Error{Code: CodeInternal, cause: fmt.Errorf("%s ended its goroutine", c.what)}
+		} else if p != nil {
+			c.guard.log("a hook of the host panicked", "hook", c.what, "panic", p, "stack", string(debug.Stack()))
+			err = &Error{Code: CodeInternal, cause: fmt.Errorf("%s panicked: %v", c.what, p)}
+		}
+		c.ctx.end()
+		late := !c.left.CompareAndSwap(false, true)
+		result <- err // nobody may read it
+		if late {
+			c.guard.hanging.Add(-1)
+		}
+	}()
+	err = c.f(&c.ctx)
+	returned = true
 }
 
 // protect runs f, which may call a Log of the host, and makes an error of a panic.

@@ -146,7 +146,7 @@ func (s *Session) become(m *member) (old *member, err error) {
 func (s *Session) unbecome(m *member) {
 	s.unnote(m)
 	m.core.remove(m)
-	m.core.ticket.Wake() // for the online count
+	m.core.planAnnouncement()
 }
 
 // resync lets a session enter again whose cursor fell out of the feed.

@@ -193,7 +193,7 @@ func (s *Session) left(m *member, cursor *fanout.Cursor, id uint64, why *Error) 
 		left.Code, left.Reason = string(why.Code), why.reason()
 	}
 	s.outlet.Leave(cursor, encode(left))
-	m.core.ticket.Wake() // for the online count
+	m.core.planAnnouncement()
 	s.hub.observe(Signal{Type: SignalLeft, Room: m.core.id, Session: s, Err: errorOrNil(why)})
 }
 
@@ -242,7 +242,7 @@ func (s *Session) closed(err error) {
 	s.outlet.Closed()
 	for _, m := range members {
 		m.core.remove(m)
-		m.core.ticket.Wake()
+		m.core.planAnnouncement()
 	}
 	s.hub.forget(s)
 	for _, m := range members {

@@ -75,7 +75,7 @@ func newUnlimited(tb testing.TB) *Hub {
 // TestMemoryOfASession holds the hub to what a session in one room may cost while nothing
 // happens, without its connection: the transport has a test of its own.
 func TestMemoryOfASession(t *testing.T) {
-	const n, bar = 10_000, 1400 // bytes, those of the outlet and its cursor included
+	const n, bar = 10_000, 1250 // bytes, those of the outlet and its cursor included
 	hub := newUnlimited(t)
 	heap := func() uint64 {
 		var m runtime.MemStats
