@@ -18,6 +18,7 @@ func TestNewNamesTheFieldAndItsBound(t *testing.T) {
 		opts  im.Options
 		parts string // that the error must have, separated by '|'
 	}{
+		{im.Options{IO: im.IOPortable + 1}, "Options.IO|IO(4)|IOAuto, IOUring, IOWrite or IOPortable"},
 		{im.Options{FlushGap: 2 * time.Second}, "Options.FlushGap|2s|1ms to 1s"},
 		{im.Options{FlushGap: -1}, "Options.FlushGap"},
 		{im.Options{Timeouts: im.Timeouts{Send: time.Hour}}, "Options.Timeouts.Send|1h0m0s|1m0s"},
