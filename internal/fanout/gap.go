@@ -7,14 +7,14 @@ import "time"
 type Gaps struct{ Min, Max time.Duration }
 
 // How much of a worker's time its rooms may take, all together: at most
-// 1/gapPerLoad + 1/gapPerRoom, which is two fifths, while no gap is at its bound.
+// 1/gapPerLoad + 1/gapPerRoom, which is three fifths, while no gap is at its bound.
 const (
 	// gapPerLoad gives every busy room the same gap, so many times what one flush of
 	// all of them takes. Of all ways to share the time this one has the average viewer wait least.
-	gapPerLoad = 3
+	gapPerLoad = 2
 	// gapPerRoom gives a room no more than so many times what its own flush takes,
 	// for each busy room: small rooms do not pay for a big one next to them.
-	gapPerRoom = 15
+	gapPerRoom = 10
 )
 
 // How a gap falls: it is halved for each gapHold in which less than gapKeep
