@@ -26,7 +26,7 @@ func (p patience) context() (context.Context, context.CancelFunc) {
 	return context.WithDeadline(p.life, p.until)
 }
 
-// messages are buffers in which entries are written. An outlet makes its own copy.
+// messages are buffers in which something is written of which a copy is kept.
 var messages = sync.Pool{New: func() any { return new([]byte) }}
 
 // enter puts a session into the room, in the place of an old membership if it

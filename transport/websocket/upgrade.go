@@ -92,7 +92,7 @@ func begin(w http.ResponseWriter, r *http.Request, o *Options) (c *Conn, conn ne
 		_ = conn.Close()
 		return nil, nil, nil, fmt.Errorf("websocket: complete the handshake: %w", err)
 	}
-	const size = 256 // of a response
+	const size = 512 // of a response, with room for first messages behind it
 	return newConn(conn, hs, early, o), conn, hs.AppendResponse(make([]byte, 0, size)), nil
 }
 
