@@ -34,7 +34,7 @@ const (
 // keep packs a request.
 func keep(r *http.Request) keptRequest {
 	buf := messages.Get().(*[]byte)
-	defer messages.Put(buf)
+	defer freeMessage(buf)
 	p := packer((*buf)[:0])
 	p.string(r.RemoteAddr)
 	p.string(r.Method)

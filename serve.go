@@ -121,7 +121,7 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		buf := messages.Get().(*[]byte)
 		*buf = s.appendWelcome((*buf)[:0], 0)
 		response = conn.Private().Append(response, *buf)
-		messages.Put(buf)
+		freeMessage(buf)
 	}
 	s.outlet.QueueWire(response)
 	for _, room := range rooms {
