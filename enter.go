@@ -26,8 +26,16 @@ func (p patience) context() (context.Context, context.CancelFunc) {
 	return context.WithDeadline(p.life, p.until)
 }
 
-// messages are buffers in which entries are written. An outlet makes its own copy.
+// messages are buffers in which something is written of which a copy is kept.
 var messages = sync.Pool{New: func() any { return new([]byte) }}
+
+// freeMessage gives back a buffer, unless it is one that few need so large.
+func freeMessage(buf *[]byte) {
+	const most = 128 << 10
+	if cap(*buf) <= most {
+		messages.Put(buf)
+	}
+}
 
 // enter puts a session into the room, in the place of an old membership if it
 // has one, and sends it the entry: the state as of now, and either all events since
@@ -92,7 +100,7 @@ func (c *core) enter(p patience, m, old *member, entry *wire.Entry, since Positi
 
 func (s *Session) sendEntry(entry *wire.Entry, cursor, replaced *fanout.Cursor) bool {
 	buf := messages.Get().(*[]byte)
-	defer messages.Put(buf)
+	defer freeMessage(buf)
 	*buf = wire.AppendEntry((*buf)[:0], entry)
 	return s.outlet.Enter(*buf, cursor, replaced)
 }

@@ -211,3 +211,37 @@ func TestTheWelcomedAreKnown(t *testing.T) {
 		again.expect(wire.OpDirect)
 	}
 }
+
+// A hook that takes long for the rooms of a handshake delays the answer, and nothing gets before it.
+func TestNothingComesBeforeTheHandshakesAnswer(t *testing.T) {
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	hub, url := serve(t, imtest.BearerUser, &im.Options{
+		Timeouts: im.Timeouts{Heartbeat: time.Second, Answer: time.Second},
+		Admit: func(context.Context, *im.Session, string) error {
+			close(entered)
+			<-proceed
+			return nil
+		},
+	}, nil, nil)
+	came := make(chan *socket, 1)
+	go func() {
+		s, err := tryDial(t, url+"?room=42", http.Header{"Authorization": {"Bearer ann"}})
+		if err != nil {
+			t.Error(err)
+		}
+		came <- s
+	}()
+	<-entered
+	if n, err := hub.User("ann").Send(t.Context(), im.Notice, "early"); n != 1 || err != nil {
+		t.Errorf("a message to the session that is about to begin: %d, %v", n, err)
+	}
+	<-time.After(2500 * time.Millisecond) // it would have been asked whether it is there, and given up
+	close(proceed)
+	s := <-came
+	if s == nil {
+		t.FailNow()
+	}
+	s.expect(wire.OpWelcome)
+	s.expect(wire.OpDirect)
+	s.expect(wire.OpJoined)
+}

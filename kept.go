@@ -33,7 +33,9 @@ const (
 
 // keep packs a request.
 func keep(r *http.Request) keptRequest {
-	p := packer(make([]byte, 0, 512))
+	buf := messages.Get().(*[]byte)
+	defer freeMessage(buf)
+	p := packer((*buf)[:0])
 	p.string(r.RemoteAddr)
 	p.string(r.Method)
 	p.string(r.Proto)
@@ -52,6 +54,7 @@ func keep(r *http.Request) keptRequest {
 			p.string(v)
 		}
 	}
+	*buf = p
 	return keptRequest(p)
 }
 

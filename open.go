@@ -2,6 +2,7 @@ package im
 
 import (
 	"iter"
+	"math"
 	"net/http"
 	"slices"
 
@@ -32,7 +33,7 @@ func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User) *Session {
 	}
 	s.outlet = fanout.NewOutlet(conn, &h.delivery)
 	s.outlet.Hold()
-	s.hear()
+	s.asked.Store(math.MaxInt64) // nobody asks whether it is there, nor waits for its answer, before start
 	h.sessions.update(s.key.id(), func(*Session, bool) (*Session, bool) { return s, true })
 	if u != nil {
 		h.enroll(s, u)
@@ -43,6 +44,7 @@ func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User) *Session {
 // start has the connection begin.
 func (s *Session) start() {
 	h := s.hub
+	s.hear()
 	s.conn.Start(sessionEnd{s})
 	s.outlet.Release()
 	if h.draining() { // it came between the check and the farewell to all

@@ -165,17 +165,21 @@ func (s *Session) identify(req *wire.Request) error {
 }
 
 // welcome is what tells a client who it is.
-func (s *Session) welcome(id uint64) []byte {
+func (s *Session) welcome(id uint64) []byte { return s.appendWelcome(make([]byte, 0, 256), id) }
+
+func (s *Session) appendWelcome(dst []byte, id uint64) []byte {
 	u := s.User()
 	var expires int64
 	if !u.Expires.IsZero() {
 		expires = max(1, u.Expires.Sub(s.hub.opts.Now()).Milliseconds())
 	}
-	return encode(&wire.Message{
+	// Nothing in it can be wrong.
+	dst, _ = wire.AppendMessage(dst, &wire.Message{
 		Op: wire.OpWelcome, ID: id, SID: s.ID(), Protocol: wire.Version,
 		User:      &wire.User{ID: u.ID, Name: u.Name, Roles: u.Roles},
 		Heartbeat: s.hub.opts.Timeouts.Heartbeat.Milliseconds(), Expires: expires,
 	})
+	return dst
 }
 
 // history answers "history", with the rights that joining needs.

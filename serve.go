@@ -117,10 +117,13 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	// The client is told all at once that it is connected, who it is, and what is in its rooms.
 	s := h.prepare(conn, r, u)
-	s.outlet.QueueWire(response)
 	if u != nil {
-		s.outlet.Queue(s.welcome(0))
+		buf := messages.Get().(*[]byte)
+		*buf = s.appendWelcome((*buf)[:0], 0)
+		response = conn.Private().Append(response, *buf)
+		freeMessage(buf)
 	}
+	s.outlet.QueueWire(response)
 	for _, room := range rooms {
 		s.enterByQuery(h.life, room)
 	}

@@ -1,76 +1,12 @@
+//go:build !race
+
 package im
 
 import (
-	"bufio"
 	"fmt"
-	"net/http"
-	"os"
 	"runtime"
-	"runtime/pprof"
-	"strings"
 	"testing"
-	"time"
-
-	"github.com/liveim/im/transport"
 )
-
-// taker is a connection that takes everything and holds nothing.
-type taker struct{ session transport.Session }
-
-// asIs is the format of messages as they are.
-type asIs struct{}
-
-// Append is transport.Format.
-func (asIs) Append(dst, message []byte) []byte { return append(dst, message...) }
-
-func (c *taker) Start(s transport.Session)       { c.session = s }
-func (c *taker) Private() transport.Format       { return asIs{} }
-func (c *taker) Shared() transport.Format        { return asIs{} }
-func (c *taker) Heartbeat() ([]byte, bool)       { return nil, false }
-func (c *taker) Farewell(int, string) []byte     { return nil }
-func (c *taker) Finish()                         { c.session.Closed(nil) }
-func (c *taker) Abort()                          { c.session.Closed(nil) }
-func (c *taker) Overdue(time.Time) bool          { return false }
-func (c *taker) TrySend(b [][]byte) (int, error) { return sizeOf(b), nil }
-
-func sizeOf(b [][]byte) (n int) {
-	for _, s := range b {
-		n += len(s)
-	}
-	return n
-}
-
-// handshake is what a browser sends to open a WebSocket connection, behind a proxy.
-const handshake = "GET /ws HTTP/1.1\r\nHost: live.example.com\r\n" +
-	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36\r\n" +
-	"Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: https://live.example.com\r\n" +
-	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: im.v1\r\n" +
-	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" +
-	"Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\nCache-Control: no-cache\r\nPragma: no-cache\r\n" +
-	"Authorization: Bearer viewer\r\n\r\n"
-
-func parseHandshake(tb testing.TB) *http.Request {
-	tb.Helper()
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(handshake)))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	r.RemoteAddr = "203.0.113.7:50000"
-	return r
-}
-
-// newUnlimited returns a hub that nobody is too fast for.
-func newUnlimited(tb testing.TB) *Hub {
-	tb.Helper()
-	hub, err := New(func(*http.Request) (User, error) { return User{ID: "ann"}, nil }, &Options{
-		Limits: Limits{Connection: Unlimited, Address: Unlimited, Accept: Unlimited, Requests: Unlimited},
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = hub.Close() })
-	return hub
-}
 
 // TestMemoryOfASession holds the hub to what a session in one room may cost while nothing
 // happens, without its connection: the transport has a test of its own.
@@ -98,13 +34,32 @@ func TestMemoryOfASession(t *testing.T) {
 		t.Fatalf("%d of %d sessions are in the room", got, n)
 	}
 	each := (heap() - before) / n
-	if name := os.Getenv("IM_HEAP"); name != "" {
-		f, _ := os.Create(name)
-		_ = pprof.Lookup("heap").WriteTo(f, 0)
-		_ = f.Close()
-	}
 	t.Logf("%d bytes a session", each)
 	if each > bar {
 		t.Errorf("a session costs %d bytes; want %d at most", each, bar)
+	}
+}
+
+// TestCostOfAnEntry holds a join of a crowd to what it may allocate: most of it is the message.
+func TestCostOfAnEntry(t *testing.T) {
+	const bar = 16 // allocations of a join and of a departure
+	hub := newUnlimited(t)
+	for i := range 30 {
+		if _, err := hub.Room("42").Send(t.Context(), Danmaku, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := new(taker)
+	s, err := hub.Attach(c, User{ID: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	join := []byte(`{"op":"join","id":1,"room":"42"}`)
+	got := testing.AllocsPerRun(500, func() {
+		_ = c.session.Receive(join)
+		s.leave(s.member("42"), 0, nil)
+	})
+	if got > bar {
+		t.Errorf("%.0f allocations; want %d at most", got, bar)
 	}
 }

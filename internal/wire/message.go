@@ -10,7 +10,8 @@ import (
 // error is about that.
 func AppendMessage(dst []byte, m *Message) ([]byte, error) {
 	if m.Body != nil || m.State != nil || m.Events != nil || m.Held != nil {
-		b, err := json.Marshal(m)
+		rare := *m // else every message would be on the heap
+		b, err := json.Marshal(&rare)
 		return append(dst, b...), err
 	}
 	dst = append(dst, `{"op":`...)

@@ -98,7 +98,7 @@ func (o *DialOptions) checkResponse(resp *http.Response, key string) (hs Handsha
 		return hs, "the response lacks Connection: Upgrade; check for a proxy in between"
 	case len(header["Upgrade"]) != 1 || !strings.EqualFold(header.Get("Upgrade"), "websocket"):
 		return hs, "the response lacks Upgrade: websocket; check for a proxy in between"
-	case len(accept) != 1 || accept[0] != acceptFor(key):
+	case len(accept) != 1 || accept[0] != acceptFor(key).String():
 		return hs, "Sec-WebSocket-Accept does not match the key; check that the server speaks WebSocket"
 	case len(protocol) > 1 || len(protocol) == 1 && !slices.Contains(o.Protocols, protocol[0]):
 		return hs, "the server chose a subprotocol that was not offered; offer one that it speaks"

@@ -42,8 +42,8 @@ type Handshake struct {
 	// then do so without context takeover.
 	Deflate bool
 
-	accept     string // Sec-WebSocket-Accept
-	windowBits bool   // the offer had server_max_window_bits, so the response must
+	accept     acceptValue // Sec-WebSocket-Accept
+	windowBits bool        // the offer had server_max_window_bits, so the response must
 }
 
 // CheckRequest validates a client's opening handshake (RFC 6455 section 4.2.1)
@@ -94,7 +94,7 @@ func CheckRequest(r *http.Request, protocols []string, allowDeflate bool) (*Hand
 func (h *Handshake) AppendResponse(dst []byte) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\n"+
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	dst = append(dst, h.accept...)
+	dst = append(dst, h.accept[:]...)
 	if h.Protocol != "" {
 		dst = append(dst, "\r\nSec-WebSocket-Protocol: "...)
 		dst = append(dst, h.Protocol...)
@@ -163,7 +163,15 @@ func requestKey(header http.Header) (string, bool) {
 	return key, err == nil && len(raw) == keySize
 }
 
-func acceptFor(key string) string {
-	sum := sha1.Sum([]byte(key + acceptGUID))
-	return base64.StdEncoding.EncodeToString(sum[:])
+// acceptValue is a hash in base64.
+type acceptValue [28]byte
+
+func (a acceptValue) String() string { return string(a[:]) }
+
+func acceptFor(key string) (accept acceptValue) {
+	const size = 24 + len(acceptGUID) // a key of 16 bytes in base64, and the rest
+	buf := append(append(make([]byte, 0, size), key...), acceptGUID...)
+	sum := sha1.Sum(buf)
+	base64.StdEncoding.Encode(accept[:], sum[:])
+	return accept
 }

@@ -96,7 +96,7 @@ func hijack(w http.ResponseWriter, r *http.Request, o *Options) (*hijacked, erro
 }
 
 func (h *hijacked) response() []byte {
-	const size = 256 // of most
+	const size = 512 // of most, with room for first messages behind it
 	return h.AppendResponse(make([]byte, 0, size))
 }
 
