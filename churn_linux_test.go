@@ -3,8 +3,6 @@ package im_test
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -270,36 +268,4 @@ func descriptors(t *testing.T) (list []string) {
 		}
 	}
 	return list
-}
-
-var transports = [...]string{"WebSocket", "a stream", "polls"}
-
-// drained reads to the end of a connection.
-func drained(r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
-	return err
-}
-
-// upTo reads up to a text.
-func upTo(r io.Reader, text string) error {
-	buf := make([]byte, 4096)
-	kept := 0 // the last bytes of what came before, in which the text may have begun
-	for {
-		n, err := r.Read(buf[kept:])
-		if bytes.Contains(buf[:kept+n], []byte(text)) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("no %q: %w behind %.200q", text, err, buf[:kept+n])
-		}
-		kept = copy(buf, buf[max(0, kept+n-len(text)):kept+n])
-	}
-}
-
-// answered reads the answer to an upgrade.
-func answered(resp *http.Response, err error, status int) error {
-	if err == nil && resp.StatusCode != status {
-		err = fmt.Errorf("status %d, want %d", resp.StatusCode, status)
-	}
-	return err
 }

@@ -2,6 +2,7 @@ package im_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -57,7 +58,7 @@ func (g *guest) socket() error {
 		return err
 	}
 	resp, err := http.ReadResponse(g.r, nil)
-	if err := answered(resp, err, http.StatusSwitchingProtocols); err != nil {
+	if err := hasStatus(resp, err, http.StatusSwitchingProtocols); err != nil {
 		return err
 	}
 	if _, err := g.conn.Write(g.frame(ws.OpText, `{"op":"join","id":1,"room":"42"}`)); err != nil {
@@ -102,7 +103,7 @@ func (g *guest) polls() error {
 			return err
 		}
 		resp, err := http.ReadResponse(g.r, nil)
-		if err := answered(resp, err, http.StatusOK); err != nil {
+		if err := hasStatus(resp, err, http.StatusOK); err != nil {
 			return err
 		}
 		var list []wire.Message
@@ -151,4 +152,36 @@ func (g *guest) leave() error {
 		}
 	}
 	return nil
+}
+
+var transports = [...]string{"WebSocket", "a stream", "polls"}
+
+// drained reads to the end of a connection.
+func drained(r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+// upTo reads up to a text.
+func upTo(r io.Reader, text string) error {
+	buf := make([]byte, 4096)
+	kept := 0 // the last bytes of what came before, in which the text may have begun
+	for {
+		n, err := r.Read(buf[kept:])
+		if bytes.Contains(buf[:kept+n], []byte(text)) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("no %q: %w behind %.200q", text, err, buf[:kept+n])
+		}
+		kept = copy(buf, buf[max(0, kept+n-len(text)):kept+n])
+	}
+}
+
+// hasStatus is an error if an answer is none, or has another status.
+func hasStatus(resp *http.Response, err error, status int) error {
+	if err == nil && resp.StatusCode != status {
+		err = fmt.Errorf("status %d, want %d", resp.StatusCode, status)
+	}
+	return err
 }
