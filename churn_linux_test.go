@@ -46,9 +46,9 @@ const churnRate = 200 // clients a second
 func churnBriefly(t *testing.T, hubs []ioPath) {
 	c := newChurn(t, hubs)
 	start := c.rest(t)
-	c.run(t, 2*time.Second)
+	c.run(t, 2*time.Second, 2) // without polls, for which one has to wait
 	warm := c.rest(t)
-	c.run(t, 6*time.Second)
+	c.run(t, 6*time.Second, 3)
 	end := c.rest(t)
 	t.Logf("%d visits: %v at first, %v after a few, %v at the end", c.visits, start, warm, end)
 	if end.goroutines > start.goroutines {
@@ -66,11 +66,11 @@ func churnBriefly(t *testing.T, hubs []ioPath) {
 // churnForLong fits a line through what is left after each minute.
 func churnForLong(t *testing.T, p ioPath, length time.Duration) {
 	c := newChurn(t, []ioPath{p})
-	c.run(t, time.Minute) // pools, maps and stacks grow to what they need
+	c.run(t, time.Minute, 3) // pools, maps and stacks grow to what they need
 	c.rest(t)
 	var all []remains
 	for start := time.Now(); time.Since(start) < length; {
-		c.run(t, 48*time.Second)
+		c.run(t, 48*time.Second, 3)
 		all = append(all, c.rest(t))
 		t.Logf("%v: %d visits, %v", time.Since(start).Round(time.Second), c.visits, all[len(all)-1])
 	}
@@ -131,7 +131,7 @@ func newChurn(t *testing.T, paths []ioPath) *churn {
 	t.Helper()
 	c := &churn{quiet: make(chan struct{})}
 	for _, p := range paths {
-		log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepEvents: 100})
+		log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepEvents: 100, DedupEvents: 200, KeepAge: time.Minute, DedupAge: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,8 +154,8 @@ func newChurn(t *testing.T, paths []ioPath) *churn {
 	return c
 }
 
-// run has guests come for a while.
-func (c *churn) run(t *testing.T, length time.Duration) {
+// run has guests come for a while, over the first kinds of transports.
+func (c *churn) run(t *testing.T, length time.Duration, kinds int) {
 	t.Helper()
 	const most = 200 // at a time: a machine that is slow has fewer a second
 	lanes := make(chan struct{}, most)
@@ -169,10 +169,10 @@ func (c *churn) run(t *testing.T, length time.Duration) {
 		c.visits++
 		guests.Go(func() {
 			defer func() { <-lanes }()
-			h := c.hubs[n/3%len(c.hubs)]
-			g := guest{name: fmt.Sprint("guest-", n), addr: h.addr, leaving: n / 3 / len(c.hubs) % 4}
-			if err := g.visit(n % 3); err != nil && failed.Add(1) < 5 {
-				t.Errorf("guest %d, over %s on %s, leaving %d: %v", n, transports[n%3], h.path.name, g.leaving, err)
+			h := c.hubs[n/kinds%len(c.hubs)]
+			g := guest{name: fmt.Sprint("guest-", n), addr: h.addr, leaving: n / kinds / len(c.hubs) % 4}
+			if err := g.visit(n % kinds); err != nil && failed.Add(1) < 5 {
+				t.Errorf("guest %d, over %s on %s, leaving %d: %v", n, transports[n%kinds], h.path.name, g.leaving, err)
 			}
 		})
 	}
