@@ -2,7 +2,7 @@
 
 FUZZTIME    ?= 30s
 COUNT       ?= 5
-SOAKTIMEOUT ?= 60m
+SOAKTIMEOUT ?= 90m
 RACE        ?= -race
 export FUZZTIME COUNT BENCH BENCHTIME FUZZ RUN SOAKTIMEOUT RACE PEERS SCENARIO ROUNDS SHORT
 
@@ -26,7 +26,7 @@ bench: ## comparison with other servers, docs/benchmarks.md (SCENARIO=regexp PEE
 replay: ## play the recordings into a room and renew docs/flow-control.md (virtual time, seconds)
 	go test ./bench/replay -count=1 -report $(CURDIR)/docs
 
-soak: ## the long form of the tests, IM_SOAK=1 (RUN=regexp SOAKTIMEOUT=60m a package; RACE= without the detector)
+soak: ## the long form of the tests, IM_SOAK=1 (RUN=regexp SOAKTIMEOUT=90m a package; RACE= without the detector; IM_IO=uring, write or portable for one way to read and write; IM_CHURN=20m)
 	@bash .ci/soak.sh
 
 fuzz: ## every fuzz target in turn (FUZZTIME=60s or 5000x; FUZZ=regexp for some)

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -384,87 +383,6 @@ func TestF13ObserverExitsWhileARoomCloses(t *testing.T) {
 	pass(time.Second)
 	if n := hub.Room("42").Len(); n > 0 {
 		t.Errorf("the room is closed, %d of 10 members are still in it", n)
-	}
-}
-
-// F20 in short form: everything at once, under the race detector.
-func TestF20EverythingAtOnce(t *testing.T) {
-	for round := range 6 {
-		l, _ := im.NewMemoryLog(&im.MemoryLogOptions{KeepEvents: 50})
-		hub, _ := im.New(imtest.BearerUser, &im.Options{Log: l, Pressure: calm, Bounds: im.Bounds{RingBatches: 2}, Observe: func(im.Signal) {},
-			Admit: func(context.Context, *im.Session, string) error { return nil }})
-		ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
-		var wg sync.WaitGroup
-		for i := range 20 {
-			wg.Go(func() {
-				for n := 0; ctx.Err() == nil; n++ {
-					c, p := pipe.New(&pipe.Options{Buffer: 2000})
-					if _, err := hub.Attach(c, user(fmt.Sprint("u", i%7))); err != nil {
-						return
-					}
-					if i%3 != 0 {
-						go func() {
-							for {
-								if _, err := p.Recv(context.Background()); err != nil {
-									return
-								}
-							}
-						}()
-					}
-					for k := range 12 {
-						room := fmt.Sprint((i + k) % 2)
-						for _, m := range []string{
-							`{"op":"join","id":1,"room":"%s"}`, `{"op":"send","id":2,"room":"%s","kind":"danmaku","body":1}`,
-							`{"op":"send","id":2,"room":"%s","kind":"like","body":1}`, `{"op":"history","id":3,"room":"%s"}`, `{"op":"leave","id":4,"room":"%s"}`,
-							`{"op":"join","id":1,"room":"%s","since":{"epoch":"x","seq":1}}`} {
-							p.Send(ctx, []byte(fmt.Sprintf(m, room)))
-						}
-					}
-					p.Close()
-				}
-			})
-		}
-		wg.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				r := hub.Room(fmt.Sprint(n % 2))
-				r.Send(ctx, im.Notice, n)
-				r.Set(ctx, "k", n)
-				r.Kick(ctx, fmt.Sprint("u", n%7), "")
-				for range r.Members() {
-				}
-				r.State().All(ctx)
-				if n%20 == 0 {
-					l.Reset(r.ID())
-				}
-				if n%33 == 0 {
-					r.Close(ctx, "")
-					r.Open(ctx)
-				}
-				hub.Stats()
-				hub.User("u1").Send(ctx, im.Notice, 1)
-			}
-		})
-		pass(time.Second)
-		done := make(chan bool)
-		go func() {
-			defer close(done)
-			if round%2 == 0 {
-				hub.Close()
-			} else {
-				c2, cc := context.WithTimeout(context.Background(), time.Second)
-				defer cc()
-				go hub.Close()
-				hub.Shutdown(c2)
-			}
-		}()
-		select {
-		case <-done:
-		case <-time.After(10 * time.Second):
-			buf := make([]byte, 1<<20)
-			t.Fatalf("hang\n%s", buf[:runtime.Stack(buf, true)])
-		}
-		cancel()
-		wg.Wait()
 	}
 }
 

@@ -32,10 +32,19 @@ var unlimited = im.Limits{
 // F1: slow consumers. The storm is run twice in the same process, without and
 // with viewers that never read.
 func TestF1SlowConsumers(t *testing.T) {
-	load := stormLoad{viewers: 60, every: 10 * time.Millisecond, length: 4 * time.Second}
-	if soak() {
-		load = stormLoad{viewers: 60, silent: 940, every: 5 * time.Millisecond, length: time.Minute}
-	}
+	eachPath(t, func(t *testing.T, p ioPath, full bool) {
+		load := stormLoad{path: p, viewers: 60, every: 10 * time.Millisecond, length: 4 * time.Second}
+		switch {
+		case soak():
+			load = stormLoad{path: p, viewers: 60, silent: 940, every: 5 * time.Millisecond, length: time.Minute}
+		case !full:
+			load.viewers, load.length = 40, 1500*time.Millisecond
+		}
+		judgeSlowConsumers(t, load)
+	})
+}
+
+func judgeSlowConsumers(t *testing.T, load stormLoad) {
 	// Machines are noisy: where a pair of runs misses the bar, the median of three decides.
 	const mostBytes = 64 << 10
 	var excess []time.Duration
@@ -69,6 +78,7 @@ func slowConsumers(t *testing.T, load stormLoad) (excess time.Duration, perStuck
 
 // stormLoad is a storm of danmaku, with a notice for each hundred.
 type stormLoad struct {
+	path          ioPath
 	viewers       int // that read and measure
 	silent        int // that read only, since this process has to read for all of them
 	stuck         int // that do not read
@@ -81,7 +91,7 @@ func (l stormLoad) events() int { return int(l.length / l.every) }
 // memory has grown.
 func storm(t *testing.T, load stormLoad) (p99 time.Duration, grown int) {
 	t.Helper()
-	hub, url := serve(t, imtest.BearerUser, &im.Options{Limits: unlimited, Timeouts: im.Timeouts{Write: 5 * time.Minute, Heartbeat: 5 * time.Minute}}, nil, func(s *http.Server) {
+	hub, url := serve(t, imtest.BearerUser, &im.Options{IO: load.path.io, Limits: unlimited, Timeouts: im.Timeouts{Write: 5 * time.Minute, Heartbeat: 5 * time.Minute}}, nil, func(s *http.Server) {
 		s.ConnState = func(c net.Conn, state http.ConnState) {
 			if tc, ok := c.(*net.TCPConn); ok && state == http.StateNew {
 				_ = tc.SetWriteBuffer(8 << 10) // so that stuck viewers get stuck soon
@@ -137,6 +147,7 @@ func storm(t *testing.T, load stormLoad) (p99 time.Duration, grown int) {
 		}
 	}
 	p99 = crowd.percentile(99)
+	load.path.used(t, hub, true)
 	_ = hub.Close()
 	return p99, grown
 }
@@ -169,27 +180,33 @@ func TestF1StuckViewerIsClosed(t *testing.T) {
 // F2: a peer that has gone without a word is found within heartbeat plus
 // timeout, 40 s by default.
 func TestF2SilentPeerIsFound(t *testing.T) {
-	hub, url := serve(t, imtest.BearerUser, &im.Options{Timeouts: im.Timeouts{Heartbeat: time.Second, Answer: time.Second}}, nil, nil)
-	alive := dialAs(t, url, "alive")
-	dead := dialAs(t, url, "dead")
-	for _, s := range []*socket{alive, dead} {
-		s.expect("welcome")
-		s.send(`{"op":"join","id":1,"room":"42"}`)
-		s.expect("joined")
-	}
-	go alive.end() // answers pings
-	deadline := time.Now().Add(10 * time.Second)
-	for hub.Room("42").Len() == 2 {
-		if time.Now().After(deadline) {
-			t.Fatal("the dead peer is still in the room")
+	eachPath(t, func(t *testing.T, p ioPath, full bool) {
+		hub, url := serve(t, imtest.BearerUser, &im.Options{IO: p.io, Timeouts: im.Timeouts{Heartbeat: time.Second, Answer: time.Second}}, nil, nil)
+		alive := dialAs(t, url, "alive")
+		dead := dialAs(t, url, "dead")
+		for _, s := range []*socket{alive, dead} {
+			s.expect("welcome")
+			s.send(`{"op":"join","id":1,"room":"42"}`)
+			s.expect("joined")
 		}
-		<-time.After(20 * time.Millisecond)
-	}
-	<-time.After(3 * time.Second)
-	if n := hub.Room("42").Len(); n != 1 {
-		t.Fatalf("%d in the room, want the living one", n)
-	}
-	_ = alive.conn.Close()
+		go alive.end() // answers pings
+		eventually(t, 10*time.Second, func() string {
+			if hub.Room("42").Len() == 2 {
+				return "the dead peer is still in the room"
+			}
+			return ""
+		})
+		if full {
+			pass(3 * time.Second)
+		} else {
+			pass(1200 * time.Millisecond) // one heartbeat more
+		}
+		if n := hub.Room("42").Len(); n != 1 {
+			t.Fatalf("%d in the room, want the living one", n)
+		}
+		p.used(t, hub, false)
+		_ = alive.conn.Close()
+	})
 }
 
 // F13: hooks of the host that panic, hang or end their goroutine cost the

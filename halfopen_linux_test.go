@@ -65,40 +65,45 @@ type mortal struct {
 // 10 s.
 func TestF2HalfOpen(t *testing.T) {
 	short := im.Timeouts{Heartbeat: time.Second, Answer: time.Second}
-	halfOpen(t, "short", short, []mortal{
-		{"WebSocket", 2 * time.Second, false, enterWebSocket},
-		{"WebSocket over TLS", 2 * time.Second, true, enterWebSocket},
-		{"stream over HTTP2", 2 * time.Second, true, enterHTTP2},
-		{"poll", 11 * time.Second, false, enterPoll(time.Second)},
-		{"poll over TLS", 11 * time.Second, true, enterPoll(time.Second)},
-	})
-	if !soak() {
-		return // what the kernel does cannot be hastened: transport/sse tests that it is told to
-	}
-	halfOpen(t, "default", im.Timeouts{Heartbeat: 25 * time.Second, Answer: 15 * time.Second}, []mortal{
-		{"WebSocket", 40 * time.Second, false, enterWebSocket},
-		{"stream", 40 * time.Second, false, enterStream},
-		{"stream over TLS", 40 * time.Second, true, enterStream},
-		{"stream over HTTP2", 40 * time.Second, true, enterHTTP2},
-		{"poll", 40 * time.Second, false, enterPoll(25 * time.Second)},
+	eachPath(t, func(t *testing.T, p ioPath, full bool) {
+		// What goes over TLS, HTTP/2 and polls is the same on all paths.
+		viewers := []mortal{{"WebSocket", 2 * time.Second, false, enterWebSocket}}
+		if full {
+			viewers = append(viewers,
+				mortal{"WebSocket over TLS", 2 * time.Second, true, enterWebSocket},
+				mortal{"stream over HTTP2", 2 * time.Second, true, enterHTTP2},
+				mortal{"poll", 11 * time.Second, false, enterPoll(time.Second)},
+				mortal{"poll over TLS", 11 * time.Second, true, enterPoll(time.Second)})
+		}
+		halfOpen(t, "short", p, short, viewers)
+		if !soak() {
+			return // what the kernel does cannot be hastened: transport/sse tests that it is told to
+		}
+		halfOpen(t, "default", p, im.Timeouts{Heartbeat: 25 * time.Second, Answer: 15 * time.Second}, []mortal{
+			{"WebSocket", 40 * time.Second, false, enterWebSocket},
+			{"stream", 40 * time.Second, false, enterStream},
+			{"stream over TLS", 40 * time.Second, true, enterStream},
+			{"stream over HTTP2", 40 * time.Second, true, enterHTTP2},
+			{"poll", 40 * time.Second, false, enterPoll(25 * time.Second)},
+		})
 	})
 }
 
 // halfOpen has each viewer vanish, from a room where nothing happens and from one
 // where something does.
-func halfOpen(t *testing.T, name string, times im.Timeouts, viewers []mortal) {
+func halfOpen(t *testing.T, name string, p ioPath, times im.Timeouts, viewers []mortal) {
 	t.Run(name, func(t *testing.T) {
 		var all sync.WaitGroup // all at once: they do nothing but wait
 		for _, v := range viewers {
-			all.Go(func() { t.Run(v.name, func(t *testing.T) { v.die(t, times, 0) }) })
-			all.Go(func() { t.Run(v.name+" with traffic", func(t *testing.T) { v.die(t, times, 300*time.Millisecond) }) })
+			all.Go(func() { t.Run(v.name, func(t *testing.T) { v.die(t, p, times, 0) }) })
+			all.Go(func() { t.Run(v.name+" with traffic", func(t *testing.T) { v.die(t, p, times, 300*time.Millisecond) }) })
 		}
 		all.Wait()
 	})
 }
 
-func (v *mortal) die(t *testing.T, times im.Timeouts, every time.Duration) {
-	hub, err := im.New(imtest.BearerUser, &im.Options{Timeouts: times})
+func (v *mortal) die(t *testing.T, p ioPath, times im.Timeouts, every time.Duration) {
+	hub, err := im.New(imtest.BearerUser, &im.Options{IO: p.io, Timeouts: times})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +168,7 @@ func (v *mortal) die(t *testing.T, times im.Timeouts, every time.Duration) {
 		}
 		return ""
 	})
+	p.used(t, hub, false)
 	t.Logf("%s: found, and told to the others, after %v; the bar is %v", t.Name(), time.Since(start).Round(10*time.Millisecond), v.within)
 }
 

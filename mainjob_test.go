@@ -42,22 +42,38 @@ func recording(t *testing.T) []replay.Item {
 // server-sent events and long-poll. Everybody who kept up has the same
 // sequence, which is the one in the log.
 func TestMainJobEverybodySeesTheSame(t *testing.T) {
-	const senders, sockets, streams, polls, speed = 50, 300, 100, 100, 20
-	const viewers = sockets + streams + polls
-	items := recording(t)
+	eachPath(t, func(t *testing.T, p ioPath, full bool) {
+		job := mainJob{path: p, items: recording(t), senders: 50, sockets: 300, streams: 100, polls: 100}
+		if !full {
+			job.items, job.sockets, job.streams, job.polls = job.items[:min(len(job.items), 300)], 60, 20, 20
+		}
+		job.run(t)
+	})
+}
+
+// mainJob is a recording, and who sends and sees it.
+type mainJob struct {
+	path                             ioPath
+	items                            []replay.Item
+	senders, sockets, streams, polls int
+}
+
+func (j *mainJob) run(t *testing.T) {
+	const speed = 20
+	items, viewers := j.items, j.sockets+j.streams+j.polls
 	log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepVolatile: 2 * len(items)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, url := serve(t, imtest.BearerUser, &im.Options{Log: log, Limits: im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}}, Flow: im.Flow{Budget: -1}}, nil, nil)
-	crowd := watch(t, url, "42", sockets)
+	hub, url := serve(t, imtest.BearerUser, &im.Options{IO: j.path.io, Log: log, Limits: im.Limits{User: map[im.Kind]im.Limit{im.Danmaku: im.Unlimited}}, Flow: im.Flow{Budget: -1}}, nil, nil)
+	crowd := watch(t, url, "42", j.sockets)
 	crowd.run()
 	base := "http" + strings.TrimSuffix(strings.TrimPrefix(url, "ws"), "/ws")
-	streaming, streamed := watchWeb(t, base, "42", "stream", streams, (*webViewer).stream)
-	polling, polled := watchWeb(t, base, "42", "poll", polls, (*webViewer).poll)
+	streaming, streamed := watchWeb(t, base, "42", "stream", j.streams, (*webViewer).stream)
+	polling, polled := watchWeb(t, base, "42", "poll", j.polls, (*webViewer).poll)
 	t.Cleanup(webClient.CloseIdleConnections)
 
-	bots := make([]*botSender, senders)
+	bots := make([]*botSender, j.senders)
 	for i := range bots {
 		bots[i] = newBotSender(t, url, fmt.Sprintf("sender-%d", i))
 	}
@@ -65,7 +81,7 @@ func TestMainJobEverybodySeesTheSame(t *testing.T) {
 	err = replay.Play(t.Context(), items, start, speed, func(it replay.Item) {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(it.User))
-		bots[h.Sum32()%senders].offer(it)
+		bots[h.Sum32()%uint32(j.senders)].offer(it)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -88,12 +104,26 @@ func TestMainJobEverybodySeesTheSame(t *testing.T) {
 		sights = append(sights, &v.sight)
 	}
 
-	page, err := hub.Room("42").History(t.Context(), im.Range{Max: 2 * len(items)})
+	keptUp := judgeSights(t, hub, len(items), sights)
+	stats := hub.Stats()
+	j.path.used(t, hub, true)
+	t.Logf("%d danmaku in %v to %d viewers, %d of whom kept up; %d sends for %d deliveries",
+		len(items), took.Round(time.Millisecond), viewers, keptUp, stats.Sends, (len(items)+1)*viewers)
+	if keptUp < viewers/10 { // how many do depends on the machine; the test must not be empty
+		t.Errorf("only %d of %d viewers kept up", keptUp, viewers)
+	}
+}
+
+// judgeSights holds that the log has so many events and the end, and that whoever
+// kept up saw just these. It returns how many did.
+func judgeSights(t *testing.T, hub *im.Hub, items int, sights []*sight) (keptUp int) {
+	t.Helper()
+	page, err := hub.Room("42").History(t.Context(), im.Range{Max: 2 * items})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(page.Events) != len(items)+1 {
-		t.Fatalf("the log has %d events, want %d and the end", len(page.Events), len(items))
+	if len(page.Events) != items+1 {
+		t.Fatalf("the log has %d events, want %d and the end", len(page.Events), items)
 	}
 	h := sha256.New()
 	for _, e := range page.Events {
@@ -101,13 +131,12 @@ func TestMainJobEverybodySeesTheSame(t *testing.T) {
 	}
 	var want [32]byte
 	h.Sum(want[:0])
-	keptUp := 0
 	for i, w := range sights {
 		switch {
 		case !w.finished:
 			t.Errorf("viewer %d did not reach the end", i)
-		case w.events+w.missed != len(items)+1:
-			t.Errorf("viewer %d got %d events and was told of %d missed, of %d", i, w.events, w.missed, len(items)+1)
+		case w.events+w.missed != items+1:
+			t.Errorf("viewer %d got %d events and was told of %d missed, of %d", i, w.events, w.missed, items+1)
 		case w.gaps+w.resets == 0:
 			keptUp++
 			if w.sum != want {
@@ -115,12 +144,7 @@ func TestMainJobEverybodySeesTheSame(t *testing.T) {
 			}
 		}
 	}
-	stats := hub.Stats()
-	t.Logf("%d danmaku in %v to %d viewers, %d of whom kept up; %d sends for %d deliveries",
-		len(items), took.Round(time.Millisecond), viewers, keptUp, stats.Sends, (len(items)+1)*viewers)
-	if keptUp < viewers/10 { // how many do depends on the machine; the test must not be empty
-		t.Errorf("only %d of %d viewers kept up", keptUp, viewers)
-	}
+	return keptUp
 }
 
 // botSender sends what it is offered through one real session, in order.
