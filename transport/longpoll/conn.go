@@ -32,6 +32,7 @@ type Conn struct {
 
 	mu       sync.Mutex // guards what follows; nothing is called under it
 	poll     *poll      // the request that waits, nil between requests
+	spare    *poll      // for the next one
 	writing  int        // responses that are being written
 	answer   answer     // taken for poll
 	short    bool       // a TrySend came up short and Writable is owed
@@ -174,7 +175,7 @@ func (c *Conn) endLocked(cause error) (first bool) {
 		return false
 	}
 	c.ended, c.cause = true, cause
-	c.answer = answer{}
+	c.answer, c.spare = answer{}, nil
 	if c.linger != nil {
 		c.linger.Stop()
 	}
