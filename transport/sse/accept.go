@@ -145,6 +145,9 @@ func respond(w http.ResponseWriter, r *http.Request, rooms []string, o *Options)
 	} else if err != nil {
 		return nil, fmt.Errorf("sse: write the response head: %w", err)
 	}
+	if err := control.SetWriteDeadline(time.Time{}); err != nil {
+		return nil, fmt.Errorf("sse: write the response head: %w", err)
+	}
 	c := newConn(rooms, o)
 	c.response = newResponse(w, r, o.writeTimeout())
 	if _, err := c.response.Write(preamble(o)); err != nil {
