@@ -94,7 +94,7 @@ func takeOver(conn net.Conn, buffered int, header http.Header, rooms []string, o
 	}
 	watchPeer(conn, o.peerTimeout())
 	c := newConn(rooms, o)
-	c.early = make([]byte, buffered) // its content is of no interest
+	c.early = buffered > 0
 	_, c.halves = conn.(interface{ CloseWrite() error })
 	c.sock.Init(conn, (*events)(c), o.Portable)
 	return c, nil
