@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,7 +44,7 @@ func (h *Hub) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	// The viewer's last stream may not have noticed yet that it is gone; it must
 	// not count as another viewer.
-	if old := h.session(r.URL.Query().Get("sid"), u.ID); old != nil {
+	if old := h.session(httpquery.Query(r.URL.RawQuery).Get("sid"), u.ID); old != nil {
 		old.abort()
 	}
 	s := h.open(conn, r, u)
@@ -64,7 +65,8 @@ const (
 // the session has told, because an answer was lost or another server gave them,
 // joins with them.
 func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
-	if err := h.admitConnection(); err != nil && r.URL.Query().Get("sid") == "" {
+	q := httpquery.Query(r.URL.RawQuery)
+	if err := h.admitConnection(); err != nil && q.Get("sid") == "" {
 		writeError(w, err)
 		return
 	}
@@ -73,12 +75,12 @@ func (h *Hub) servePoll(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	wait, err := waitOf(r.URL.Query().Get("wait"))
+	wait, err := waitOf(q.Get("wait"))
 	if err != nil {
 		writeError(w, err)
 		return
 	}
-	s := h.session(r.URL.Query().Get("sid"), u.ID)
+	s := h.session(q.Get("sid"), u.ID)
 	if conn, _ := pollConn(s); conn != nil {
 		conn.Interrupt() // what waits there takes nothing more: the positions stand still
 		s.follow(rooms)
@@ -104,15 +106,16 @@ func (s *Session) follow(rooms []httpquery.Room) {
 	s.hear()
 	s.rare.pollMu.Lock() // two requests at a time do not mix their joins
 	defer s.rare.pollMu.Unlock()
-	asked := map[string]bool{}
 	for _, room := range rooms {
-		asked[room.Name] = true
 		if !s.standsAt(room) {
 			s.enterByQuery(s.hub.life, room)
 		}
 	}
 	for _, room := range s.Rooms() {
-		if m := s.member(room); m != nil && !asked[room] {
+		if slices.ContainsFunc(rooms, func(asked httpquery.Room) bool { return asked.Name == room }) {
+			continue
+		}
+		if m := s.member(room); m != nil {
 			s.leave(m, 0, nil)
 		}
 	}
@@ -144,7 +147,7 @@ func (h *Hub) letReader(r *http.Request, lastEventID string) (*User, []httpquery
 	if err != nil {
 		return nil, nil, err
 	}
-	rooms, err := httpquery.ParseRooms(r.URL.Query(), lastEventID)
+	rooms, err := httpquery.Query(r.URL.RawQuery).Rooms(lastEventID)
 	if err != nil {
 		return nil, nil, &Error{Code: CodeBadRequest, Reason: err.Error(), cause: err}
 	}
@@ -193,5 +196,6 @@ func (s *Session) standsAt(room httpquery.Room) bool {
 		return false
 	}
 	cursor := c.cursors[m.slot]
-	return (Position{cursor.Epoch, cursor.Seq()}).String() == room.Since
+	since, err := ParsePosition(room.Since)
+	return err == nil && since == (Position{cursor.Epoch, cursor.Seq()})
 }

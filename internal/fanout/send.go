@@ -218,9 +218,13 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		s.add(waits.control, segment{from: fromControl})
 	}
 	s.cursors = o.cursors
-	o.only = nil
-	if len(o.cursors) == 1 && !o.marks {
-		o.only = o.cursors[0]
+	o.only, o.alone = nil, false
+	if len(o.cursors) == 1 {
+		c := o.cursors[0]
+		o.alone = o.marks && c.Epoch != "" && o.conn.(transport.Marker).Alone(c.source.Name())
+		if !o.marks || o.alone {
+			o.only = c
+		}
 	}
 	if len(waits.queue) == 0 && waits.control == nil {
 		o.news.Store(false)

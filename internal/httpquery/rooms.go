@@ -4,8 +4,8 @@ package httpquery
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -28,39 +28,102 @@ var (
 	errLastID   = errors.New("Last-Event-ID does not hold one position for each room: open the stream with the rooms that it was opened with, or without that header")
 )
 
-// ParseRooms pairs the room, since and tier parameters of q by their places.
-// lastEventID is the header of that name: if it is not empty, it holds the
-// positions of all rooms, separated by commas, in place of since. The errors are
-// for the client, and quote nothing of the request.
-func ParseRooms(q url.Values, lastEventID string) ([]Room, error) {
-	names, since, tiers := q["room"], q["since"], q["tier"]
-	switch {
-	case len(names) > MaxRooms:
+// Query is the query of a request, as it was sent. Its methods allocate no more than they
+// return, and leave out pairs that are malformed, as [url.URL.Query] does.
+type Query string
+
+// Get returns the first value of a parameter, or nothing.
+func (q Query) Get(name string) string {
+	for key, value := range q.pairs() {
+		if key == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// Rooms pairs the room, since and tier parameters by their places. lastEventID is the
+// header of that name: if it is not empty, it holds the positions of all rooms, separated by
+// commas, in place of since. The errors are for the client, and quote nothing of the
+// request.
+func (q Query) Rooms(lastEventID string) ([]Room, error) {
+	count := 0
+	for key := range q.pairs() {
+		if key == "room" {
+			count++
+		}
+	}
+	if count > MaxRooms {
 		return nil, errTooMany
-	case len(since) > len(names) || len(tiers) > len(names):
+	}
+	rooms := make([]Room, count)
+	names, since, tiers := 0, 0, 0
+	for key, value := range q.pairs() {
+		switch key {
+		case "room":
+			rooms[names].Name = value
+			names++
+		case "since":
+			if since++; since <= count {
+				rooms[since-1].Since = value
+			}
+		case "tier":
+			if tiers++; tiers <= count {
+				rooms[tiers-1].Tier = value
+			}
+		}
+	}
+	if since > count || tiers > count {
 		return nil, errUnpaired
 	}
-	if lastEventID != "" {
-		if strings.Count(lastEventID, ",")+1 != len(names) {
-			return nil, errLastID
-		}
-		since = strings.Split(lastEventID, ",")
+	if lastEventID != "" && !setSince(rooms, lastEventID) {
+		return nil, errLastID
 	}
-	rooms := make([]Room, len(names))
-	for i, name := range names {
-		if name == "" {
-			return nil, errEmpty
+	return rooms, check(rooms)
+}
+
+// setSince sets the positions of all rooms. It reports false if there are more of them, or less.
+func setSince(rooms []Room, lastEventID string) bool {
+	if strings.Count(lastEventID, ",")+1 != len(rooms) {
+		return false
+	}
+	for i := range rooms {
+		rooms[i].Since, lastEventID, _ = strings.Cut(lastEventID, ",")
+	}
+	return true
+}
+
+func check(rooms []Room) error {
+	for i := range rooms {
+		if rooms[i].Name == "" {
+			return errEmpty
 		}
-		if slices.Contains(names[:i], name) {
-			return nil, errTwice
-		}
-		rooms[i].Name = name
-		if i < len(since) {
-			rooms[i].Since = since[i]
-		}
-		if i < len(tiers) {
-			rooms[i].Tier = tiers[i]
+		for j := range i {
+			if rooms[i].Name == rooms[j].Name {
+				return errTwice
+			}
 		}
 	}
-	return rooms, nil
+	return nil
+}
+
+// pairs yields the pairs that [url.ParseQuery] takes, in their order.
+func (q Query) pairs() iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for rest := string(q); rest != ""; {
+			var pair string
+			pair, rest, _ = strings.Cut(rest, "&")
+			if pair == "" || strings.IndexByte(pair, ';') >= 0 {
+				continue
+			}
+			key, value, _ := strings.Cut(pair, "=")
+			key, err := url.QueryUnescape(key)
+			if err != nil {
+				continue
+			}
+			if value, err = url.QueryUnescape(value); err == nil && !yield(key, value) {
+				return
+			}
+		}
+	}
 }

@@ -90,7 +90,10 @@ func sinceStart(t time.Time) time.Duration { return t.Sub(start) }
 // generic cell rate algorithm): the moment at which it will be full again.
 func (l *Limits) allowControl(fullAt *time.Duration, now time.Duration) bool {
 	interval := time.Second / time.Duration(l.controlPerSecond())
-	at := max(*fullAt, now)
+	at := *fullAt
+	if at == 0 || at < now { // now may be below 0: virtual clocks stand where they like
+		at = now
+	}
 	if at-now > time.Duration(l.controlBurst()-1)*interval {
 		return false
 	}

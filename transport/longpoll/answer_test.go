@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -65,7 +64,7 @@ func taken(t *rapid.T, a *answer) []string {
 // messages decodes what a would be sent as.
 func messages(t *rapid.T, a *answer) (got []string) {
 	w := httptest.NewRecorder()
-	if err := write(w, a.pieces, a.whole, time.Second); err != nil {
+	if err := write(w, a.pieces, a.whole); err != nil {
 		t.Fatal(err)
 	}
 	if length := w.Header().Get("Content-Length"); length != fmt.Sprint(w.Body.Len()) {

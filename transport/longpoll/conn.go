@@ -32,6 +32,7 @@ type Conn struct {
 
 	mu       sync.Mutex // guards what follows; nothing is called under it
 	poll     *poll      // the request that waits, nil between requests
+	spare    *poll      // for the next one
 	writing  int        // responses that are being written
 	answer   answer     // taken for poll
 	short    bool       // a TrySend came up short and Writable is owed
@@ -88,8 +89,11 @@ func (c *Conn) TrySend(bufs [][]byte) (int, error) {
 	case p != nil && !p.full:
 		n = c.answer.add(bufs, total, c.options.maxAnswer())
 		p.full = n < total || c.answer.whole >= c.options.maxAnswer()
-		if c.answer.whole > 0 {
+		switch {
+		case p.full:
 			p.signal()
+		case c.answer.whole > 0:
+			p.gather(c.options.gather())
 		}
 	}
 	c.short = n < total
@@ -174,7 +178,7 @@ func (c *Conn) endLocked(cause error) (first bool) {
 		return false
 	}
 	c.ended, c.cause = true, cause
-	c.answer = answer{}
+	c.answer, c.spare = answer{}, nil
 	if c.linger != nil {
 		c.linger.Stop()
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/liveim/im/internal/inlet"
@@ -15,13 +14,26 @@ import (
 // something panicked.
 var errLost = errors.New("longpoll: writing the answer did not return")
 
-// poll is a request that waits.
+// poll is a request that waits. A Conn uses one again and again.
 type poll struct {
-	wake chan struct{} // holds a token if there may be a reason to answer
-	full bool          // takes nothing any more; guarded by Conn.mu
+	wake  chan struct{} // holds a token if there is a reason to answer now
+	timer *time.Timer   // runs until the end of the wait, or of what gathers
+
+	// Guarded by Conn.mu.
+	gathers bool // there is something to answer with
+	full    bool // takes nothing any more
 }
 
-// signal has the request look why. It does not block.
+// gather has the request be answered after d, unless that was begun before. It leaves the
+// goroutine of the request asleep.
+func (p *poll) gather(d time.Duration) {
+	if !p.gathers {
+		p.gathers = true
+		p.timer.Reset(d)
+	}
+}
+
+// signal has the request be answered now. It does not block.
 func (p *poll) signal() {
 	select {
 	case p.wake <- struct{}{}:
@@ -43,26 +55,35 @@ func (c *Conn) ServePoll(w http.ResponseWriter, r *http.Request, wait time.Durat
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	// The one would count as the end of the client, the other ends a stream of
-	// HTTP/2. A server that does not let them be changed may well have none.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{})
-	_ = control.SetWriteDeadline(time.Time{})
-	p := &poll{wake: make(chan struct{}, 1)}
-	writable, ok := c.begin(p)
-	if !ok {
+	liftDeadline(w, r)
+	p, writable := c.begin(wait)
+	if p == nil {
 		return inlet.ErrOver
 	}
 	if writable {
 		c.inlet.Writable()
 	}
-	c.await(r.Context(), p, wait)
+	p.await(r.Context())
 	if gone := r.Context().Err() != nil; gone {
 		c.abandon(p)
 	} else {
-		c.respond(w, p)
+		c.respond(w, r, p)
 	}
+	c.retire(p)
 	return nil
+}
+
+// liftDeadline lifts the deadline of the server that the wait could miss. That for
+// writing means nothing to HTTP/1.1 while nothing is written, but resets a stream of HTTP/2;
+// that for reading means nothing to HTTP/2 without a body, but counts as the end of a client of
+// HTTP/1.1. A server that does not let it be changed may well have none.
+func liftDeadline(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	if r.ProtoMajor == 1 {
+		_ = control.SetReadDeadline(time.Time{})
+	} else {
+		_ = control.SetWriteDeadline(time.Time{})
+	}
 }
 
 // Interrupt answers the request that waits, if there is one, with [], and takes
@@ -93,47 +114,51 @@ func (c *Conn) restLocked() {
 	}
 }
 
-// begin has p wait, in place of another request. It reports whether Writable is
-// owed, and false if the Conn has ended.
-func (c *Conn) begin(p *poll) (writable, ok bool) {
+// begin returns a poll that waits, in place of another request, and reports whether
+// Writable is owed. It returns nil if the Conn has ended. retire follows.
+func (c *Conn) begin(wait time.Duration) (p *poll, writable bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
-		return false, false
+		return nil, false
 	}
 	c.dropLocked()
+	if p, c.spare = c.spare, nil; p != nil {
+		p.timer.Reset(wait)
+	} else {
+		p = &poll{wake: make(chan struct{}, 1), timer: time.NewTimer(wait)}
+	}
 	c.poll = p
 	if c.finished {
 		p.signal()
 	}
 	writable = c.short && !c.finished
 	c.short = false
-	return writable, true
+	return p, writable
+}
+
+// retire keeps p for the next request. Nobody but this one knows it any more.
+func (c *Conn) retire(p *poll) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.timer.Stop()
+	if c.ended || c.spare != nil {
+		return
+	}
+	select {
+	case <-p.wake:
+	default:
+	}
+	p.gathers, p.full = false, false
+	c.spare = p
 }
 
 // await returns when p is to be answered or the client is gone.
-func (c *Conn) await(ctx context.Context, p *poll, wait time.Duration) {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	gathering := false
-	for {
-		select {
-		case <-p.wake:
-		case <-timer.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-		c.mu.Lock()
-		now := c.poll != p || p.full || c.finished || c.ended
-		c.mu.Unlock()
-		if now {
-			return
-		}
-		if !gathering {
-			gathering = true
-			timer.Reset(c.options.gather())
-		}
+func (p *poll) await(ctx context.Context) {
+	select {
+	case <-p.wake:
+	case <-p.timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -147,7 +172,7 @@ func (c *Conn) abandon(p *poll) {
 }
 
 // respond writes what there is for p.
-func (c *Conn) respond(w http.ResponseWriter, p *poll) {
+func (c *Conn) respond(w http.ResponseWriter, r *http.Request, p *poll) {
 	c.mu.Lock()
 	mine := c.poll == p
 	var pieces [][]byte
@@ -158,15 +183,25 @@ func (c *Conn) respond(w http.ResponseWriter, p *poll) {
 		c.writing++
 	}
 	c.mu.Unlock()
+	control := http.NewResponseController(w)
 	err := errLost
 	if mine {
-		defer func() { c.served(err) }() // also if middleware panics
+		defer func() { c.served(control, err) }() // also if middleware panics
 	}
-	err = write(w, pieces, size, c.options.writeTimeout())
+	_ = control.SetWriteDeadline(time.Now().Add(c.options.writeTimeout())) // see ServePoll
+	err = write(w, pieces, size)
+	if err != nil || r.ProtoMajor != 1 {
+		// Over HTTP/2 the server sends the answer and its end together when the handler
+		// returns, and until then the deadline is of use. Both are the stream's alone.
+		return
+	}
+	if err = flush(control); err == nil {
+		_ = control.SetWriteDeadline(time.Time{}) // the connection goes on to serve other requests
+	}
 }
 
 // served notes that a response was written.
-func (c *Conn) served(err error) {
+func (c *Conn) served(control *http.ResponseController, err error) {
 	c.mu.Lock()
 	c.writing--
 	c.restLocked()
@@ -175,46 +210,18 @@ func (c *Conn) served(err error) {
 	if !done {
 		return
 	}
+	if err == nil {
+		err = flush(control)
+	}
 	if err != nil {
 		err = fmt.Errorf("longpoll: write the last answer: %w", err)
 	}
 	c.end(err)
 }
 
-func setHeader(h http.Header) {
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-}
-
-// write writes elements of size bytes as an array. The deadline must not stay: the
-// connection goes on to serve other requests.
-func write(w http.ResponseWriter, pieces [][]byte, size int, timeout time.Duration) error {
-	length := max(size, len(`[]`)) // the brackets are as long as the last element's end
-	setHeader(w.Header())
-	w.Header().Set("Content-Length", strconv.Itoa(length))
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Now().Add(timeout)) // see ServePoll
-	if _, err := w.Write([]byte{'['}); err != nil {
+func flush(control *http.ResponseController) error {
+	if err := control.Flush(); !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	left := length - len(`[]`)
-	for _, b := range pieces {
-		b = b[:min(left, len(b))]
-		if len(b) == 0 {
-			break
-		}
-		left -= len(b)
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
-	}
-	if _, err := w.Write([]byte{']'}); err != nil {
-		return err
-	}
-	if err := control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	_ = control.SetWriteDeadline(time.Time{})
 	return nil
 }

@@ -94,7 +94,7 @@ func takeOver(conn net.Conn, buffered int, header http.Header, rooms []string, o
 	}
 	watchPeer(conn, o.peerTimeout())
 	c := newConn(rooms, o)
-	c.early = make([]byte, buffered) // its content is of no interest
+	c.early = buffered > 0
 	_, c.halves = conn.(interface{ CloseWrite() error })
 	c.sock.Init(conn, (*events)(c), o.Portable)
 	return c, nil
@@ -143,6 +143,9 @@ func respond(w http.ResponseWriter, r *http.Request, rooms []string, o *Options)
 	if err := control.Flush(); errors.Is(err, http.ErrNotSupported) {
 		return nil, refuse(w, r, err)
 	} else if err != nil {
+		return nil, fmt.Errorf("sse: write the response head: %w", err)
+	}
+	if err := control.SetWriteDeadline(time.Time{}); err != nil {
 		return nil, fmt.Errorf("sse: write the response head: %w", err)
 	}
 	c := newConn(rooms, o)

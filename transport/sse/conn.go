@@ -30,8 +30,8 @@ type Conn struct {
 	sock     sock.Conn
 	response *response // nil if the connection was taken over
 	inlet    inlet.Inlet
-	early    []byte // came behind the request
-	halves   bool   // the sending side can be closed alone
+	halves   bool // the sending side can be closed alone
+	early    bool // something came behind the request; what, is of no interest
 
 	phase     atomic.Uint32         // flags below; of a response
 	finishing atomic.Bool           // Finish was called
@@ -55,8 +55,11 @@ func newConn(rooms []string, o *Options) *Conn {
 func (c *Conn) Start(s transport.Session) {
 	c.inlet.Start(s)
 	if c.response == nil {
-		c.sock.Start(c.early)
-		c.early = nil
+		var early []byte
+		if c.early {
+			early = make([]byte, 1)
+		}
+		c.sock.Start(early)
 		return
 	}
 	if c.phase.Or(phaseStarted)&phaseLeft != 0 {
@@ -103,6 +106,9 @@ func (c *Conn) Mark(position func(room string) (epoch string, seq uint64)) []byt
 	}
 	return appendMark(make([]byte, 0, 8+32*len(c.rooms)), c.rooms, position)
 }
+
+// Alone implements [transport.Marker].
+func (c *Conn) Alone(room string) bool { return len(c.rooms) == 1 && c.rooms[0] == room }
 
 // TrySend implements [transport.Conn].
 func (c *Conn) TrySend(bufs [][]byte) (int, error) { return c.sock.TrySend(bufs) }

@@ -25,6 +25,8 @@ type response struct {
 	mu       sync.Mutex // guards what follows
 	reason   error      // why wait is to return
 	linger   *time.Timer
+	late     *time.Timer // runs while a Write does; nil before the first
+	began    time.Time   // when that did; zero: none does
 	closed   bool
 	complete bool // everything was written, and the end of the response is to be orderly
 	released bool // the handler is about to return
@@ -44,29 +46,51 @@ func newResponse(w http.ResponseWriter, r *http.Request, timeout time.Duration) 
 	}
 }
 
-// Write sends b and returns when the server has taken it. A deadline must not
-// stay between two writes: over HTTP/2 it resets a stream that is idle.
+// Write sends b and returns when the server has taken it. A deadline for each would be
+// two messages to the server's own goroutine over HTTP/2, and must not stay until the next one:
+// there it resets a stream that is idle. So it is set by a timer, and only if the write is late.
 func (r *response) Write(b []byte) (int, error) {
-	if err := r.setDeadline(time.Now().Add(r.timeout)); err != nil {
+	if err := r.begin(); err != nil {
 		return 0, err
 	}
+	defer r.done()
 	n, err := r.w.Write(b)
 	if err == nil {
 		err = r.control.Flush()
 	}
-	if err == nil {
-		err = r.setDeadline(time.Time{})
-	}
 	return n, err
 }
 
-func (r *response) setDeadline(t time.Time) error {
+func (r *response) begin() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || r.released {
 		return net.ErrClosed
 	}
-	return r.control.SetWriteDeadline(t)
+	r.began = time.Now()
+	if r.late == nil {
+		r.late = time.AfterFunc(r.timeout, r.expireWrite)
+	} else {
+		r.late.Reset(r.timeout)
+	}
+	return nil
+}
+
+func (r *response) done() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.began = time.Time{}
+	r.late.Stop()
+}
+
+// expireWrite fails a Write that takes too long.
+func (r *response) expireWrite() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.released || r.began.IsZero() || time.Since(r.began) < r.timeout { // the timer was too late
+		return
+	}
+	_ = r.control.SetWriteDeadline(longAgo)
 }
 
 // CloseWrite ends the response in order: all is written, save for the few bytes
@@ -141,4 +165,7 @@ func (r *response) release() {
 	defer r.mu.Unlock()
 	r.released = true
 	r.stopLocked(net.ErrClosed) // and with it the timer
+	if r.late != nil {
+		r.late.Stop()
+	}
 }
