@@ -65,7 +65,7 @@ func newNode(t *testing.T, log im.Log, p ioPath) *node {
 	t.Helper()
 	limits := unlimited
 	limits.Accept = acceptRate
-	hub, err := im.New(imtest.BearerUser, &im.Options{Log: log, Limits: limits, IO: p.io})
+	hub, err := im.New(imtest.BearerUser, &im.Options{Log: log, Limits: limits, IO: p.io, Pressure: calm})
 	if err != nil {
 		t.Fatal(err)
 	}
