@@ -79,6 +79,9 @@ func (s *Scenario) fits(p *rig.Peer) bool {
 	case s.Way == load.Stream && p.Dialect.Stream == nil, s.Way == load.Poll && p.Dialect.Poll == nil:
 		return false
 	}
+	if p.Joins && s.Kind != report.Joins {
+		return false
+	}
 	// What sheds sheds what it is flooded with, and is otherwise as its sibling.
 	return !p.Sheds || s.Kind == report.Rate && s.Rooms == 1 && s.Way == load.WebSocket
 }

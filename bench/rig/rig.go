@@ -43,6 +43,8 @@ type Peer struct {
 	// Sheds says that it leaves messages out under load, as it should. It has no
 	// part in what counts on every message.
 	Sheds bool
+	// Joins says that only its way to join is of interest: the rest is as its sibling.
+	Joins bool
 }
 
 // Dialect is how a client speaks to a server over WebSocket.

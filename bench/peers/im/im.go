@@ -23,6 +23,7 @@ func Peers() []rig.Peer {
 		{Name: "im, io_uring", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOUring })},
 		{Name: "im, write(2)", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOWrite })},
 		{Name: "im, portable", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOPortable })},
+		{Name: "im, room in the handshake", Dialect: shortDialect, New: starter(im.Chat, func(*im.Options) {}), Joins: true},
 		{Name: "im, danmaku", Dialect: dialect, New: starter(im.Danmaku, func(*im.Options) {}), Sheds: true},
 	}
 }
@@ -54,6 +55,13 @@ var dialect = rig.Dialect{
 	Joined: `"op":"joined"`,
 	Stream: func(room int) string { return "/im/sse?room=" + name(room) },
 	Poll:   func(room int) string { return "/im/poll?room=" + name(room) },
+}
+
+// shortDialect joins by the query of the handshake, as a client may whose request says who it is.
+var shortDialect = rig.Dialect{
+	Path:     func(room int) string { return "/im/ws?room=" + name(room) },
+	Protocol: "im.v1",
+	Joined:   `"op":"joined"`,
 }
 
 func name(room int) string { return "r" + strconv.Itoa(room) }
