@@ -17,15 +17,21 @@ import (
 	"github.com/liveim/im/bench/rig"
 )
 
-// Peers are the rows of this repository.
+// Peers are the rows of this repository: of the ways to send that this system has.
 func Peers() []rig.Peer {
-	return []rig.Peer{
+	all := []rig.Peer{
 		{Name: "im, io_uring", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOUring })},
 		{Name: "im, write(2)", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOWrite })},
 		{Name: "im, portable", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOPortable })},
 		{Name: "im, room in the handshake", Dialect: shortDialect, New: starter(im.Chat, func(*im.Options) {}), Joins: true},
 		{Name: "im, danmaku", Dialect: dialect, New: starter(im.Danmaku, func(*im.Options) {}), Sheds: true},
 	}
+	hub, err := im.New(authenticator(), &im.Options{IO: im.IOUring})
+	if err != nil {
+		return all[1:]
+	}
+	_ = hub.Close() // it has done nothing
+	return all
 }
 
 // starter makes servers that publish events of a kind, with options that change may set.
