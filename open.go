@@ -14,16 +14,15 @@ import (
 // open makes a session of a connection for which connect has succeeded. r is the request
 // that opened it, nil if there was none; u is nil if the client still has to say who it is.
 func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
-	s := h.prepare(conn, r, u)
-	if u != nil {
-		s.outlet.Queue(s.welcome(0)) // before the client can ask for anything
-	}
+	s := h.prepare(conn, r, u, nil)
 	s.start()
 	return s
 }
 
-// prepare is open up to where the client is told that it is in. Nothing is sent before start.
-func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User) *Session {
+// prepare is open up to where the client is told that it is in. first is what goes over the wire before
+// anything else, the welcome behind it: hosts may send as soon as they hear of the session. Nothing is sent
+// before start.
+func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User, first []byte) *Session {
 	s := &Session{hub: h, key: h.newKey(u), conn: conn, opened: h.clock()}
 	if r != nil {
 		s.request, s.addr = keep(r), h.clientAddr(r)
@@ -34,6 +33,16 @@ func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User) *Session {
 	s.outlet = fanout.NewOutlet(conn, &h.delivery)
 	s.outlet.Hold()
 	s.asked.Store(math.MaxInt64) // nobody asks whether it is there, nor waits for its answer, before start
+	if u != nil {
+		s.user.Store(u)
+		buf := messages.Get().(*[]byte)
+		*buf = s.appendWelcome((*buf)[:0], 0)
+		first = conn.Private().Append(first, *buf)
+		freeMessage(buf)
+	}
+	if len(first) > 0 {
+		s.outlet.QueueWire(first)
+	}
 	h.sessions.update(s.key.id(), func(*Session, bool) (*Session, bool) { return s, true })
 	if u != nil {
 		h.enroll(s, u)

@@ -116,14 +116,7 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The client is told all at once that it is connected, who it is, and what is in its rooms.
-	s := h.prepare(conn, r, u)
-	if u != nil {
-		buf := messages.Get().(*[]byte)
-		*buf = s.appendWelcome((*buf)[:0], 0)
-		response = conn.Private().Append(response, *buf)
-		freeMessage(buf)
-	}
-	s.outlet.QueueWire(response)
+	s := h.prepare(conn, r, u, response)
 	for _, room := range rooms {
 		s.enterByQuery(h.life, room)
 	}
