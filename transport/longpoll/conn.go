@@ -89,8 +89,11 @@ func (c *Conn) TrySend(bufs [][]byte) (int, error) {
 	case p != nil && !p.full:
 		n = c.answer.add(bufs, total, c.options.maxAnswer())
 		p.full = n < total || c.answer.whole >= c.options.maxAnswer()
-		if c.answer.whole > 0 {
+		switch {
+		case p.full:
 			p.signal()
+		case c.answer.whole > 0:
+			p.gather(c.options.gather())
 		}
 	}
 	c.short = n < total

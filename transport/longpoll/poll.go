@@ -16,18 +16,24 @@ var errLost = errors.New("longpoll: writing the answer did not return")
 
 // poll is a request that waits. A Conn uses one again and again.
 type poll struct {
-	wake  chan struct{} // holds a token if there may be a reason to answer
-	timer *time.Timer   // belongs to the request
-	full  bool          // takes nothing any more; guarded by Conn.mu
+	wake  chan struct{} // holds a token if there is a reason to answer now
+	timer *time.Timer   // runs until the end of the wait, or of what gathers
+
+	// Guarded by Conn.mu.
+	gathers bool // there is something to answer with
+	full    bool // takes nothing any more
 }
 
-func newPoll() *poll {
-	p := &poll{wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
-	p.timer.Stop()
-	return p
+// gather has the request be answered after d, unless that was begun before. It leaves the
+// goroutine of the request asleep.
+func (p *poll) gather(d time.Duration) {
+	if !p.gathers {
+		p.gathers = true
+		p.timer.Reset(d)
+	}
 }
 
-// signal has the request look why. It does not block.
+// signal has the request be answered now. It does not block.
 func (p *poll) signal() {
 	select {
 	case p.wake <- struct{}{}:
@@ -50,14 +56,14 @@ func (c *Conn) ServePoll(w http.ResponseWriter, r *http.Request, wait time.Durat
 		return nil
 	}
 	liftDeadline(w, r)
-	p, writable := c.begin()
+	p, writable := c.begin(wait)
 	if p == nil {
 		return inlet.ErrOver
 	}
 	if writable {
 		c.inlet.Writable()
 	}
-	c.await(r.Context(), p, wait)
+	p.await(r.Context())
 	if gone := r.Context().Err() != nil; gone {
 		c.abandon(p)
 	} else {
@@ -110,15 +116,17 @@ func (c *Conn) restLocked() {
 
 // begin returns a poll that waits, in place of another request, and reports whether
 // Writable is owed. It returns nil if the Conn has ended. retire follows.
-func (c *Conn) begin() (p *poll, writable bool) {
+func (c *Conn) begin(wait time.Duration) (p *poll, writable bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
 		return nil, false
 	}
 	c.dropLocked()
-	if p, c.spare = c.spare, nil; p == nil {
-		p = newPoll()
+	if p, c.spare = c.spare, nil; p != nil {
+		p.timer.Reset(wait)
+	} else {
+		p = &poll{wake: make(chan struct{}, 1), timer: time.NewTimer(wait)}
 	}
 	c.poll = p
 	if c.finished {
@@ -133,6 +141,7 @@ func (c *Conn) begin() (p *poll, writable bool) {
 func (c *Conn) retire(p *poll) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	p.timer.Stop()
 	if c.ended || c.spare != nil {
 		return
 	}
@@ -140,33 +149,16 @@ func (c *Conn) retire(p *poll) {
 	case <-p.wake:
 	default:
 	}
-	p.full = false
+	p.gathers, p.full = false, false
 	c.spare = p
 }
 
 // await returns when p is to be answered or the client is gone.
-func (c *Conn) await(ctx context.Context, p *poll, wait time.Duration) {
-	p.timer.Reset(wait)
-	defer p.timer.Stop()
-	gathering := false
-	for {
-		select {
-		case <-p.wake:
-		case <-p.timer.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-		c.mu.Lock()
-		now := c.poll != p || p.full || c.finished || c.ended
-		c.mu.Unlock()
-		if now {
-			return
-		}
-		if !gathering {
-			gathering = true
-			p.timer.Reset(c.options.gather())
-		}
+func (p *poll) await(ctx context.Context) {
+	select {
+	case <-p.wake:
+	case <-p.timer.C:
+	case <-ctx.Done():
 	}
 }
 
