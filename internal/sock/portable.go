@@ -107,12 +107,13 @@ func (c *Conn) park(bufs [][]byte, total int) (int, error) {
 func (c *Conn) flush(p *parcel) {
 	defer c.tasks.Done()
 	defer c.survive("sending")
-	_, err := c.slow.conn.Write(p.b)
-	p.free()
-	if err != nil {
+	if _, err := c.slow.conn.Write(p.b); err != nil {
+		// The parcel is not used again: a frame of HTTP/2 may still be read from it when its
+		// stream is over.
 		_ = c.fail(err)
 		return
 	}
+	p.free()
 	c.mu.Lock()
 	state := c.state.Load()
 	short := c.slow.short
