@@ -3,10 +3,10 @@
 //
 // [Accept] answers a request and returns a [Conn], a [transport.Conn]. Over
 // HTTP/1.1 it takes the connection over from the server, as package websocket
-// does: sending never blocks and takes no goroutine on a plain TCP connection,
-// and one goroutine waits for the peer to hang up. Over HTTP/2, and where the
-// response writer does not give the connection away, the handler's goroutine
-// waits in [Conn.Wait], and a transient one writes.
+// does: a plain TCP connection on Linux takes no goroutine, neither to send nor to find out that
+// the peer has hung up. On others one waits for that, and a transient one writes. Over
+// HTTP/2, and where the response writer does not give the connection away, the handler's
+// goroutine waits in [Conn.Wait], and a transient one writes.
 //
 // # Dead peers
 //
