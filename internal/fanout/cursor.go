@@ -165,7 +165,7 @@ func (c *Cursor) quick(s *Scratch, budget int, oldest time.Time) bool {
 		return false
 	}
 	batches, ok := v.since(c.next)
-	if !ok || len(batches) > 0 && batches[0].at.Before(oldest) {
+	if !ok {
 		return false
 	}
 	if latest := c.source.Latest(); latest != nil && latest != c.latest {
@@ -177,6 +177,9 @@ func (c *Cursor) quick(s *Scratch, budget int, oldest time.Time) bool {
 	}
 	var frames [recent][]byte
 	for i, b := range batches {
+		if b.at.Before(oldest) {
+			return false
+		}
 		frames[i] = c.frame(b, c.tier, alone)
 		if budget -= len(frames[i]); budget <= 0 {
 			return false
