@@ -96,6 +96,11 @@ type Marker interface {
 	// The mark and its message are one piece: nothing else may come between
 	// their bytes, not even a heartbeat.
 	Mark(position func(room string) (epoch string, seq uint64)) []byte
+
+	// Alone reports whether marks tell the position in that room and nothing else. The
+	// mark of a position is then the same for all Conns that say so of the room and whose
+	// Shared formats are equal, and they may share its bytes.
+	Alone(room string) bool
 }
 
 // Descriptor is an optional ability of a Conn whose bytes reach the peer by one

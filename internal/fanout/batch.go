@@ -39,14 +39,36 @@ func (b *Batch) frame(f transport.Format, t Tier) []byte {
 	if !b.holds(t) {
 		return nil
 	}
-	return b.bytes(f, t, func() []byte {
-		events := make([][]byte, 0, len(b.items))
-		for _, it := range b.items {
-			if it.Lane <= t {
-				events = append(events, it.JSON)
-			}
+	return b.bytes(kind{format: f, tier: t}, func() []byte { return b.encode(f, t) })
+}
+
+func (b *Batch) encode(f transport.Format, t Tier) []byte {
+	events := make([][]byte, 0, len(b.items))
+	for _, it := range b.items {
+		if it.Lane <= t {
+			events = append(events, it.JSON)
 		}
-		return wire.AppendEvents(make([]byte, 0, b.size+128), b.room, b.prev[t], b.to, events)
+	}
+	return f.Append(nil, wire.AppendEvents(make([]byte, 0, b.size+128), b.room, b.prev[t], b.to, events))
+}
+
+// marked is frame with the mark in front that all clients share which are where c is and in no
+// other room: that of the position after the batch. m makes it.
+func (b *Batch) marked(f transport.Format, t Tier, c *Cursor, m transport.Marker) []byte {
+	if !b.holds(t) {
+		return nil
+	}
+	k := kind{f, t, c.Epoch}
+	if w := b.find(k); w != nil {
+		return w
+	}
+	return b.bytes(k, func() []byte {
+		return append(m.Mark(func(room string) (string, uint64) {
+			if room != c.Room {
+				return "", 0
+			}
+			return c.Epoch, b.to
+		}), b.encode(f, t)...)
 	})
 }
 
@@ -61,7 +83,7 @@ type Shared struct {
 func NewShared(message []byte) *Shared { return &Shared{message: message} }
 
 func (s *Shared) frame(f transport.Format) []byte {
-	return s.bytes(f, TierFull, func() []byte { return s.message })
+	return s.bytes(kind{format: f, tier: TierFull}, func() []byte { return f.Append(nil, s.message) })
 }
 
 // sharedBytes remembers encodings. Readers take no lock.
@@ -71,38 +93,44 @@ type sharedBytes struct {
 }
 
 type encoding struct {
-	format transport.Format
-	tier   Tier
-	wire   []byte
+	kind
+	wire []byte
 }
 
-// bytes returns the encoding for (f, t), which it makes from message() at most once.
-func (s *sharedBytes) bytes(f transport.Format, t Tier, message func() []byte) []byte {
-	if w := s.find(f, t); w != nil {
+// kind is how something is encoded.
+type kind struct {
+	format transport.Format
+	tier   Tier
+	epoch  string // of the mark in front; empty: none is
+}
+
+// bytes returns the encoding of a kind, which it makes at most once.
+func (s *sharedBytes) bytes(k kind, encode func() []byte) []byte {
+	if w := s.find(k); w != nil {
 		return w
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w := s.find(f, t); w != nil {
+	if w := s.find(k); w != nil {
 		return w
 	}
-	w := f.Append(nil, message())
+	w := encode()
 	var all []encoding
 	if p := s.known.Load(); p != nil {
 		all = append(all, *p...)
 	}
-	all = append(all, encoding{f, t, w})
+	all = append(all, encoding{k, w})
 	s.known.Store(&all)
 	return w
 }
 
-func (s *sharedBytes) find(f transport.Format, t Tier) []byte {
+func (s *sharedBytes) find(k kind) []byte {
 	p := s.known.Load()
 	if p == nil {
 		return nil
 	}
-	for _, e := range *p {
-		if e.tier == t && e.format == f {
+	for i := range *p {
+		if e := &(*p)[i]; e.kind == k {
 			return e.wire
 		}
 	}

@@ -112,7 +112,8 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 				counted = number + 1
 			}
 		}
-		frame := b.frame(c.outlet.shared, tier)
+		marked := c.outlet.alone && c.at <= b.to // in front of the frame
+		frame := c.frame(b, tier, marked)
 		if missed > 0 && (frame != nil || i == len(batches)-1) {
 			seg := segment{from: fromGap, cursor: c, next: number, counted: counted, missed: missed, seq: b.prev[TierFull], told: true}
 			if frame == nil {
@@ -130,7 +131,9 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 		seg := segment{cursor: c, next: number + 1, seq: b.to, told: frame != nil, missed: owed}
 		if frame != nil {
 			c.at = max(c.at, b.to)
-			seg.mark = c.outlet.mark(s.cursors)
+			if !marked {
+				seg.mark = c.outlet.mark(s.cursors)
+			}
 		}
 		s.add(frame, seg)
 		debt, head = debt+owed, b.to
@@ -166,9 +169,13 @@ func (c *Cursor) quick(s *Scratch, budget int, oldest time.Time) bool {
 	if latest := c.source.Latest(); latest != nil && latest != c.latest {
 		return false
 	}
+	alone := c.outlet.alone
+	if alone && len(batches) > 0 && c.seq.Load() > batches[0].to {
+		return false // its marks are not those of the batches
+	}
 	var frames [recent][]byte
 	for i, b := range batches {
-		frames[i] = b.frame(c.outlet.shared, c.tier)
+		frames[i] = c.frame(b, c.tier, alone)
 		if budget -= len(frames[i]); budget <= 0 {
 			return false
 		}
@@ -177,6 +184,15 @@ func (c *Cursor) quick(s *Scratch, budget int, oldest time.Time) bool {
 		s.add(frames[i], segment{cursor: c, next: c.next + uint64(i) + 1, seq: b.to, told: frames[i] != nil})
 	}
 	return true
+}
+
+// frame returns a batch as the session gets it, with the client's position in front if marked.
+func (c *Cursor) frame(b *Batch, t Tier, marked bool) []byte {
+	o := c.outlet
+	if marked {
+		return b.marked(o.shared, t, c, o.marker)
+	}
+	return b.frame(o.shared, t)
 }
 
 // since returns the batches that the session has not got yet. An outlet that ends

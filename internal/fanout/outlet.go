@@ -41,7 +41,8 @@ type Outlet struct {
 	ending bool
 	last   bool    // the last message is under way
 	over   bool    // nothing is to be sent any more
-	only   *Cursor // the session's only cursor; nil: look at cursors
+	alone  bool    // all sessions with such a cursor as only have the same marks
+	only   *Cursor // the session's only cursor; nil: look at cursors, since its marks tell of others
 	lag    *lag    // nil while the connection has always taken everything
 	shared transport.Format
 	conn   transport.Conn

@@ -217,9 +217,13 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 		s.add(o.control, segment{from: fromControl})
 	}
 	s.cursors = o.cursors
-	o.only = nil
-	if len(o.cursors) == 1 && o.marker == nil {
-		o.only = o.cursors[0]
+	o.only, o.alone = nil, false
+	if len(o.cursors) == 1 {
+		c := o.cursors[0]
+		o.alone = o.marker != nil && c.Epoch != "" && o.marker.Alone(c.Room)
+		if o.marker == nil || o.alone {
+			o.only = c
+		}
 	}
 	if len(o.queue) == 0 && o.control == nil {
 		o.news.Store(false)

@@ -107,6 +107,9 @@ func (c *Conn) Mark(position func(room string) (epoch string, seq uint64)) []byt
 	return appendMark(make([]byte, 0, 8+32*len(c.rooms)), c.rooms, position)
 }
 
+// Alone implements [transport.Marker].
+func (c *Conn) Alone(room string) bool { return len(c.rooms) == 1 && c.rooms[0] == room }
+
 // TrySend implements [transport.Conn].
 func (c *Conn) TrySend(bufs [][]byte) (int, error) { return c.sock.TrySend(bufs) }
 
