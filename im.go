@@ -101,7 +101,7 @@ type Options struct {
 	// FlushGap is the least time between two deliveries of a room: an event
 	// after a quiet moment leaves at once, those that follow it within the gap
 	// leave together. Zero lets the hub find it for each room, from 20 ms on and up to
-	// 250 ms, so that delivering takes about half of the processors. Else 1 ms to 1 s.
+	// 250 ms, so that delivering takes two thirds of the processors at most. Else 1 ms to 1 s.
 	FlushGap time.Duration
 	// IO is how plain TCP connections are read and written. Stats.IO says which way is
 	// in use. Defaults to IOAuto.

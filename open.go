@@ -23,7 +23,7 @@ func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
 // anything else, the welcome behind it: hosts may send as soon as they hear of the session. Nothing is sent
 // before start.
 func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User, first []byte) *Session {
-	s := &Session{hub: h, key: h.newKey(u), conn: conn, opened: h.clock()}
+	s := &Session{hub: h, id: newSessionID(), nameless: u == nil, conn: conn, opened: h.clock()}
 	if r != nil {
 		s.request, s.addr = keep(r), h.clientAddr(r)
 		if _, polls := conn.(*longpoll.Conn); polls || r.TLS != nil {
@@ -43,7 +43,7 @@ func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User, first []byt
 	if len(first) > 0 {
 		s.outlet.QueueWire(first)
 	}
-	h.sessions.update(s.key.id(), func(*Session, bool) (*Session, bool) { return s, true })
+	h.sessions.update(s.id, func(*Session, bool) (*Session, bool) { return s, true })
 	if u != nil {
 		h.enroll(s, u)
 	}
@@ -130,7 +130,7 @@ func (h *Hub) enroll(s *Session, u *User) {
 
 // forget takes an ended session out of the registries.
 func (h *Hub) forget(s *Session) {
-	h.sessions.removeIf(s.key.id(), s)
+	h.sessions.removeIf(s.id, s)
 	u := s.user.Load()
 	if u == nil {
 		return

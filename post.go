@@ -136,7 +136,7 @@ func (h *Hub) transient(r *http.Request, u *User) (*Session, *answers) {
 	s.outlet = fanout.NewOutlet(a, &h.delivery)
 	s.user.Store(u)
 	if parent := h.session(r.URL.Query().Get("sid"), u.ID); parent != nil {
-		s.key, s.rare.parent = parent.key, parent
+		s.id, s.nameless, s.rare.parent = parent.id, parent.nameless, parent
 	}
 	return s, a
 }

@@ -49,6 +49,11 @@ func clientAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 // parseHop reads an address, with or without a port: proxies write both, and middleware
 // writes both into Request.RemoteAddr.
 func parseHop(s string) (netip.Addr, error) {
+	if i := strings.LastIndexByte(s, ':'); i > 0 && (s[i-1] == ']' || strings.IndexByte(s, ':') == i) {
+		if both, err := netip.ParseAddrPort(s); err == nil { // what the HTTP server writes
+			return both.Addr().Unmap().WithZone(""), nil
+		}
+	}
 	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
 	if err != nil {
 		var both netip.AddrPort

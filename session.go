@@ -2,6 +2,7 @@ package im
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -26,7 +27,7 @@ type Session struct {
 	user    atomic.Pointer[User] // nil until the client has said who it is
 	rare    *rare                // nil for most sessions; see there
 	request keptRequest          // what the Authenticator is asked with again
-	key     sessionKey
+	id      sessionID            // zero: it has none
 	addr    netip.Addr
 	opened  int64        // when, as hub.clock
 	pace    gcra.Cell    // of its requests
@@ -38,6 +39,8 @@ type Session struct {
 	ended   bool        // nothing joins any more
 	counted bool        // a request of it was counted as one of the address
 	ending  atomic.Bool // no request is worked on any more
+	// nameless says that the client had not said who it is when the id was made.
+	nameless bool
 }
 
 // rare is what only some sessions have.
@@ -63,7 +66,17 @@ func (s *Session) parent() *Session {
 func (s *Session) transient() bool { return s.rare != nil && s.rare.transient }
 
 // ID returns the session's id: unguessable, and of no use to anybody but its user.
-func (s *Session) ID() string { return s.key.String() }
+func (s *Session) ID() string {
+	if s.id == (sessionID{}) {
+		return ""
+	}
+	user := ""
+	if !s.nameless {
+		user = s.User().ID
+	}
+	tag := s.hub.sessionTag(s.id, user)
+	return base64.RawURLEncoding.EncodeToString(append(s.id[:], tag[:]...))
+}
 
 // User returns who the session acts for. It is the zero User until the client
 // has said so, which is before any hook sees the session.

@@ -9,33 +9,14 @@ import (
 	"hash"
 )
 
-// sessionKey is what the id of a session says: 128 random bits, and a tag over them and the user
-// that only this hub, or one with the same Secret, can make. The zero key is that of a session without an id.
-type sessionKey [32]byte
-
-// sessionID is the random part of a key, by which the hub knows its sessions.
+// sessionID is 128 random bits, by which the hub knows a session. What clients get as its id is that and a
+// tag over it and the user, which only this hub, or one with the same Secret, can make: the tag is made when somebody
+// asks for it, and not kept.
 type sessionID [16]byte
 
-func (k *sessionKey) id() sessionID { return sessionID(k[:16]) }
-
-// String returns the key as clients get it.
-func (k *sessionKey) String() string {
-	if *k == (sessionKey{}) {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(k[:])
-}
-
-// newKey returns the key of a new session of a user, nil if it is not known yet.
-func (h *Hub) newKey(u *User) (k sessionKey) {
-	rand.Read(k[:16])
-	user := ""
-	if u != nil {
-		user = u.ID
-	}
-	tag := h.sessionTag(k.id(), user)
-	copy(k[16:], tag[:])
-	return k
+func newSessionID() (id sessionID) {
+	rand.Read(id[:])
+	return id
 }
 
 // tagger makes tags, one at a time.
@@ -68,14 +49,14 @@ func appendField(dst []byte, s string) []byte {
 // like one that nobody has.
 func (h *Hub) session(sid, user string) *Session {
 	raw, err := base64.RawURLEncoding.DecodeString(sid)
-	if err != nil || len(raw) != len(sessionKey{}) {
+	if err != nil || len(raw) != 32 {
 		return nil
 	}
-	key := sessionKey(raw)
-	if tag := h.sessionTag(key.id(), user); !hmac.Equal(key[16:], tag[:]) {
+	id := sessionID(raw[:16])
+	if tag := h.sessionTag(id, user); !hmac.Equal(raw[16:], tag[:]) {
 		return nil
 	}
-	s, ok := h.sessions.get(key.id())
+	s, ok := h.sessions.get(id)
 	if !ok || s.User().ID != user {
 		return nil
 	}

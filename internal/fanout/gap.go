@@ -7,11 +7,11 @@ import "time"
 type Gaps struct{ Min, Max time.Duration }
 
 // How much of a worker's time its rooms may take, all together: at most
-// 1/gapPerLoad + 1/gapPerRoom, which is three fifths, while no gap is at its bound.
+// 2/gapPerLoads + 1/gapPerRoom, which is about three quarters, while no gap is at its bound.
 const (
-	// gapPerLoad gives every busy room the same gap, so many times what one flush of
+	// gapPerLoads gives every busy room the same gap, so many halves of what one flush of
 	// all of them takes. Of all ways to share the time this one has the average viewer wait least.
-	gapPerLoad = 2
+	gapPerLoads = 3
 	// gapPerRoom gives a room no more than so many times what its own flush takes,
 	// for each busy room: small rooms do not pay for a big one next to them.
 	gapPerRoom = 10
@@ -42,7 +42,7 @@ func (p *pace) flushed(took time.Duration) { p.cost = (p.cost + took) / 2 }
 // adapt sets the gap after a flush, of a room on a worker whose busy rooms, this one
 // included, are so many and cost so much together.
 func (p *pace) adapt(now time.Time, g Gaps, rooms int, load time.Duration) {
-	want := min(gapPerLoad*load, gapPerRoom*time.Duration(rooms)*p.cost)
+	want := min(gapPerLoads*load/2, gapPerRoom*time.Duration(rooms)*p.cost)
 	want = min(max(want, g.Min), g.Max)
 	gap, since := p.fallen(now, g)
 	if want*100 >= gap*gapKeep {

@@ -85,8 +85,8 @@ func (c *Conn) park(bufs [][]byte, total int) (int, error) {
 	defer c.mu.Unlock()
 	switch state := c.state.Load(); {
 	case state&stateClosed != 0:
-		if c.err != nil {
-			return 0, c.err
+		if c.end != nil && c.end.err != nil {
+			return 0, c.end.err
 		}
 		return 0, errClosed
 	case state&stateBusy != 0:

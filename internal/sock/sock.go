@@ -47,9 +47,30 @@ type Conn struct {
 
 	tasks sync.WaitGroup // that may call Writable; Add under mu, while not closed
 
-	mu     sync.Mutex // guards the fields below
-	err    error      // first failure of a send
-	linger *time.Timer
+	mu  sync.Mutex // guards what follows
+	end *ending    // nil for most of a connection's life
+}
+
+// ending is what a connection has when it comes to its end.
+type ending struct {
+	err    error       // first failure of a send
+	linger *time.Timer // until the read deadline; on the polled path
+}
+
+// endLocked returns the ending, to write to it.
+func (c *Conn) endLocked() *ending {
+	if c.end == nil {
+		c.end = new(ending)
+	}
+	return c.end
+}
+
+// stopLocked stops the timer of the deadline.
+func (c *Conn) stopLocked() {
+	if c.end != nil && c.end.linger != nil {
+		c.end.linger.Stop()
+		c.end.linger = nil
+	}
 }
 
 const (
@@ -105,10 +126,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.linger != nil {
-		c.linger.Stop()
-		c.linger = nil
-	}
+	c.stopLocked()
 	if c.state.Load()&stateClosed != 0 {
 		return errClosed
 	}
@@ -118,7 +136,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	case wait <= 0:
 		c.expire()
 	default:
-		c.linger = time.AfterFunc(wait, c.expire)
+		c.endLocked().linger = time.AfterFunc(wait, c.expire)
 	}
 	return nil
 }
@@ -133,9 +151,7 @@ func (c *Conn) expire() {
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	closed := c.state.Or(stateClosed)&stateClosed != 0
-	if c.linger != nil {
-		c.linger.Stop()
-	}
+	c.stopLocked()
 	c.mu.Unlock()
 	switch {
 	case closed:
@@ -157,14 +173,17 @@ func (c *Conn) Wait() { c.tasks.Wait() }
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.err
+	if c.end == nil {
+		return nil
+	}
+	return c.end.err
 }
 
 // fail notes why the connection is lost and closes it.
 func (c *Conn) fail(err error) error {
 	c.mu.Lock()
-	if c.err == nil && c.state.Load()&stateClosed == 0 {
-		c.err = err
+	if e := c.endLocked(); e.err == nil && c.state.Load()&stateClosed == 0 {
+		e.err = err
 	}
 	c.mu.Unlock()
 	_ = c.Close()

@@ -39,11 +39,16 @@ type Conn struct {
 	pending atomic.Pointer[time.Time]
 
 	// The rest belongs to whoever reads.
-	deaf   bool    // the parser has failed; input is discarded
-	over   bool    // the session wants to hear no more
-	early  *[]byte // came together with the handshake
-	cause  error   // why the connection ends, if it is known before reading fails
+	deaf   bool  // the parser has failed; input is discarded
+	over   bool  // the session wants to hear no more
+	edge   *edge // nil between the beginning and the end
 	parser ws.Parser
+}
+
+// edge is what a connection has when it begins or ends.
+type edge struct {
+	early []byte // came together with the handshake
+	cause error  // why the connection ends, if it is known before reading fails
 }
 
 const (
@@ -59,8 +64,8 @@ func (c *Conn) is(flag uint32) bool { return c.state.Load()&flag != 0 }
 func (c *Conn) Start(s transport.Session) {
 	c.session = s
 	var early []byte
-	if c.early != nil {
-		early, c.early = *c.early, nil
+	if c.edge != nil {
+		early, c.edge = c.edge.early, nil
 	}
 	c.sock.Start(early)
 }

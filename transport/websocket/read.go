@@ -73,7 +73,7 @@ func (c *Conn) fail(code int, reason string) {
 
 // violated tells the session what the peer did wrong.
 func (c *Conn) violated(err error) {
-	c.cause = err
+	c.edge = &edge{cause: err}
 	var violation *ws.CloseError
 	if !errors.As(err, &violation) {
 		violation = &ws.CloseError{Code: ws.CloseInternalError, Reason: "the connection was lost; connect again"}
@@ -98,8 +98,8 @@ func (c *Conn) outcome(readErr error) error {
 	hungUp := errors.Is(readErr, io.EOF)
 	timedOut := errors.Is(readErr, os.ErrDeadlineExceeded)
 	switch {
-	case c.cause != nil:
-		return c.cause
+	case c.edge != nil && c.edge.cause != nil:
+		return c.edge.cause
 	case c.sock.Err() != nil:
 		return c.sock.Err()
 	case c.is(statePeerClosed) && (timedOut || hungUp):

@@ -119,7 +119,7 @@ func (h *hijacked) take() *Conn {
 		c.shared = Deflated{o.deflateThreshold()}
 	}
 	if len(h.early) > 0 {
-		c.early = &h.early
+		c.edge = &edge{early: h.early}
 	}
 	c.sock.Init(h.conn, (*events)(c), o.Portable)
 	c.parser.Init(ws.ServerRole, o.codecLimits(), h.Deflate)
