@@ -4,7 +4,7 @@ FUZZTIME    ?= 30s
 COUNT       ?= 5
 SOAKTIMEOUT ?= 90m
 RACE        ?= -race
-export FUZZTIME COUNT BENCH BENCHTIME FUZZ RUN SOAKTIMEOUT RACE PEERS SCENARIO ROUNDS SHORT
+export FUZZTIME COUNT BENCH BENCHTIME FUZZ RUN SOAKTIMEOUT RACE PEERS SCENARIO ROUNDS SHORT FOR
 
 .PHONY: help run test lint bench replay soak fuzz
 
@@ -20,7 +20,7 @@ test: ## everything that must pass before a commit: format, tidy, vet, staticche
 lint: ## staticcheck and golangci-lint (the first build of golangci-lint takes minutes)
 	@bash .ci/lint.sh
 
-bench: ## comparison with other servers, docs/benchmarks.md (SCENARIO=regexp PEERS=regexp ROUNDS=3 SHORT=1), then benchmarks, bin/bench.txt (BENCH=regexp COUNT=5 BENCHTIME=1s)
+bench: ## comparison with other servers, docs/benchmarks.md (SCENARIO=regexp PEERS=regexp ROUNDS=3 SHORT=1 FOR=4s), then benchmarks, bin/bench.txt (BENCH=regexp COUNT=5 BENCHTIME=1s)
 	@bash .ci/bench.sh
 
 replay: ## play the recordings into a room and renew docs/flow-control.md (virtual time, seconds)

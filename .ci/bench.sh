@@ -8,8 +8,8 @@ commit() { git describe --always --dirty 2>/dev/null || echo none; }
 # The whole comparison takes about two hours and renews docs/benchmarks.md; a part of it only shows its tables. Either can be
 # made into the page later: bin/imbench -docs docs -report bin/bench-fanout.json,bin/bench-fanout-part.json
 compare() {
-	local args=(-commit "$(commit)" -rounds "${ROUNDS:-3}") command="make bench" name
-	for name in SCENARIO PEERS ROUNDS SHORT; do
+	local args=(-commit "$(commit)" -rounds "${ROUNDS:-3}" -for "${FOR:-0s}") command="make bench" name
+	for name in SCENARIO PEERS ROUNDS SHORT FOR; do
 		if [ -n "${!name:-}" ]; then command+=" $name='${!name}'"; fi
 	done
 	if [ -n "${SCENARIO:-}${PEERS:-}${SHORT:-}" ]; then

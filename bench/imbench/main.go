@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/liveim/im/bench/compare"
 	"github.com/liveim/im/bench/host"
@@ -39,6 +40,7 @@ type options struct {
 	peers, scenarios   string
 	rounds             int
 	short, pin         bool
+	lasts              time.Duration
 	json, report, docs string
 	commit, command    string
 }
@@ -50,6 +52,7 @@ func run(args []string) error {
 	f.StringVar(&o.scenarios, "scenario", "", "only scenarios whose whole name matches this regular expression")
 	f.IntVar(&o.rounds, "rounds", 3, "how often each peer has its turn; tables show medians")
 	f.BoolVar(&o.short, "short", false, "short runs, to see whether it works")
+	f.DurationVar(&o.lasts, "for", 0, "how long each measurement lasts; 0: 10 s at a rate, else 5 s")
 	f.BoolVar(&o.pin, "pin", false, "give server and clients a processor each in all scenarios")
 	f.StringVar(&o.json, "json", "", "write raw results to this file")
 	f.StringVar(&o.report, "report", "", "measure nothing: make the report of these files, separated by commas; later ones count")
@@ -133,6 +136,9 @@ func measure(o options) error {
 	}
 	for i := range scenarios {
 		scenarios[i].Pinned = scenarios[i].Pinned || o.pin
+		if o.lasts > 0 {
+			scenarios[i].For = o.lasts
+		}
 	}
 	file := describe(o, all, scenarios)
 	failed := 0
