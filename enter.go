@@ -101,8 +101,8 @@ func (c *core) enter(p patience, m, old *member, entry *wire.Entry, since Positi
 func (s *Session) sendEntry(entry *wire.Entry, cursor, replaced *fanout.Cursor) bool {
 	buf := messages.Get().(*[]byte)
 	defer freeMessage(buf)
-	*buf = wire.AppendEntry((*buf)[:0], entry)
-	return s.outlet.Enter(*buf, cursor, replaced)
+	*buf = wire.AppendEntryHead((*buf)[:0], entry)
+	return s.outlet.EnterWith(*buf, entry.Tail, cursor, replaced)
 }
 
 // holds reports whether the membership stands, with this cursor.
@@ -123,13 +123,13 @@ func (c *core) fill(p patience, entry *wire.Entry, since, pos Position, tier fan
 		events, whole := encodeTier(page.Events, tier, maxResumeBytes)
 		switch {
 		case err == nil && !page.More && whole:
-			entry.Recovered, entry.Missed, entry.Events = true, page.Missed, wire.AppendList(nil, events)
+			entry.Recovered, entry.Missed, entry.Tail = true, page.Missed, wire.AppendTail(nil, events)
 			return nil
 		case err != nil && !errors.Is(err, ErrGap):
 			return err
 		}
 	}
-	entry.Events, err = c.newest(p, pos, tier)
+	entry.Tail, err = c.newest(p, pos, tier)
 	return err
 }
 
@@ -142,7 +142,7 @@ func (c *core) readNewest(p patience, pos Position, tier fanout.Tier) ([]byte, e
 		return nil, err
 	}
 	events, _ := encodePage(page.Events, tier, true)
-	return wire.AppendList(nil, events), nil
+	return wire.AppendTail(nil, events), nil
 }
 
 // entries are what sessions get that enter a room at the same position and tier: the newest

@@ -27,6 +27,14 @@ type Format interface {
 	Append(dst, message []byte) []byte
 }
 
+// Splitter is an optional ability of a Format whose wire form ends with the message as it is,
+// so that the end of a message can be shared by messages that begin differently.
+type Splitter interface {
+	// AppendHead appends the wire form of a message up to the end of head, which is how
+	// the message begins. The n bytes that follow are sent behind it.
+	AppendHead(dst, head []byte, n int) []byte
+}
+
 // Conn is one open connection to a client, as the hub sees it. The transport
 // makes it; the hub owns it from [Conn.Start] on.
 //

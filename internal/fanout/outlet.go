@@ -114,6 +114,7 @@ func (o *Outlet) pendingLocked() backlog {
 // note is one message of the queue.
 type note struct {
 	wire   []byte
+	tail   []byte   // what follows it, shared with others
 	enters *Cursor // becomes active behind this message
 	ends   *Cursor // was in its place before
 	final  bool
@@ -150,7 +151,18 @@ func (o *Outlet) Offer(message []byte) bool {
 // deliver what follows it. replaced, if not nil, delivers nothing more from the
 // moment of the call.
 func (o *Outlet) Enter(message []byte, c, replaced *Cursor) bool {
-	n := note{wire: o.encode(message), enters: c, ends: replaced}
+	return o.EnterWith(message, nil, c, replaced)
+}
+
+// EnterWith is Enter with a message in two parts. The outlet keeps tail, which many may share, and
+// makes a copy of head.
+func (o *Outlet) EnterWith(head, tail []byte, c, replaced *Cursor) bool {
+	n := note{enters: c, ends: replaced}
+	if f, ok := o.conn.Private().(transport.Splitter); ok && len(tail) > 0 {
+		n.wire, n.tail = f.AppendHead(make([]byte, 0, len(head)+overhead), head, len(tail)), tail
+	} else {
+		n.wire = o.encode(slices.Concat(head, tail))
+	}
 	o.mu.Lock()
 	o.removeLocked(replaced)
 	ok := o.pushLocked(n)
@@ -213,9 +225,10 @@ func (o *Outlet) Finish(message []byte, code int, reason string) {
 	}
 }
 
+const overhead = 16 // bytes of a frame
+
 // encode makes the wire form of a message for this session.
 func (o *Outlet) encode(message []byte) []byte {
-	const overhead = 16 // of a frame
 	return o.conn.Private().Append(make([]byte, 0, len(message)+overhead), message)
 }
 
@@ -235,7 +248,7 @@ func (o *Outlet) pushLocked(n note) bool {
 	}
 	b := o.backlogLocked()
 	b.queue = append(b.queue, n)
-	b.queued += len(n.wire)
+	b.queued += len(n.wire) + len(n.tail)
 	o.news.Store(true)
 	return true
 }

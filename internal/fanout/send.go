@@ -254,8 +254,14 @@ func (o *Outlet) gather(s *Scratch, now time.Time) {
 			n.enters.shown = true
 			seg.mark = o.mark(o.cursors)
 		}
-		s.add(n.wire, seg)
-		budget -= len(n.wire)
+		if n.tail == nil {
+			s.add(n.wire, seg)
+		} else {
+			s.add(n.wire, segment{from: fromHead, mark: seg.mark})
+			seg.mark = nil
+			s.add(n.tail, seg)
+		}
+		budget -= len(n.wire) + len(n.tail)
 	}
 	o.mu.Unlock()
 	if o.lag != nil {
@@ -333,6 +339,8 @@ func (o *Outlet) settle(segs []segment, n int, now time.Time) (final bool) {
 		switch seg.from {
 		case fromControl:
 			control = seg.wire
+		case fromHead:
+			o.headSent(notes)
 		case fromQueue, fromFinal:
 			notes++
 			o.last = o.last || seg.from == fromFinal
@@ -388,6 +396,17 @@ func (o *Outlet) setFull(since time.Time) {
 	}
 }
 
+// headSent notes that only the tail of a note is left to send. Closed may have dropped it already.
+func (o *Outlet) headSent(i int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if b := o.backlog; b != nil && i < len(b.queue) {
+		n := &b.queue[i]
+		b.queued -= len(n.wire)
+		n.wire = nil
+	}
+}
+
 // unqueue drops the first notes of the queue, and the control message if it is
 // still the same. Closed may have dropped them already.
 func (o *Outlet) unqueue(notes int, control []byte) {
@@ -402,7 +421,7 @@ func (o *Outlet) unqueue(notes int, control []byte) {
 	}
 	notes = min(notes, len(b.queue))
 	for _, n := range b.queue[:notes] {
-		b.queued -= len(n.wire)
+		b.queued -= len(n.wire) + len(n.tail)
 	}
 	b.queue = slices.Delete(b.queue, 0, notes)
 	if len(b.queue) == 0 {

@@ -111,8 +111,8 @@ func AppendShed(dst []byte, id uint64, reason string) []byte {
 }
 
 // Entry is what a session is told of a room as it enters it: by "joined", or by
-// "reset" if the hub made it enter again. State is a JSON object, Events is what
-// [AppendList] wrote.
+// "reset" if the hub made it enter again. State is a JSON object, Tail is what
+// [AppendTail] wrote: many entries share it.
 type Entry struct {
 	Op        string // OpJoined or OpReset
 	ID        uint64
@@ -122,11 +122,16 @@ type Entry struct {
 	Missed    int
 	State     json.RawMessage
 	Online    int
-	Events    []byte
+	Tail      []byte
 }
 
 // AppendEntry appends a "joined" or "reset" message.
 func AppendEntry(dst []byte, e *Entry) []byte {
+	return append(AppendEntryHead(dst, e), e.Tail...)
+}
+
+// AppendEntryHead is AppendEntry up to e.Tail.
+func AppendEntryHead(dst []byte, e *Entry) []byte {
 	dst = appendHead(dst, e.Op, e.ID, e.Room)
 	dst = append(dst, `,"epoch":`...)
 	dst = AppendString(dst, e.Pos.Epoch)
@@ -140,8 +145,11 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 	dst = append(dst, e.State...)
 	dst = append(dst, `,"online":`...)
 	dst = strconv.AppendInt(dst, int64(e.Online), 10)
-	return append(append(dst, e.Events...), '}')
+	return dst
 }
+
+// AppendTail appends what an entry ends with: events, and what closes the message.
+func AppendTail(dst []byte, events [][]byte) []byte { return append(AppendList(dst, events), '}') }
 
 // AppendHistory appends a "history" message.
 func AppendHistory(dst []byte, id uint64, room, epoch string, events [][]byte, missed int, more bool) []byte {

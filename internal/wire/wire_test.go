@@ -94,7 +94,7 @@ func TestAppendedMessagesDecode(t *testing.T) {
 		{"online", AppendOnline(nil, room, 3, &Arrivals{Names: []string{"Ann", "\"\\<\u2028\xff"}, N: 9}), func(m *Message) bool {
 			return m.Joined.N == 9 && slices.Equal(m.Joined.Names, []string{"Ann", "\"\\<\u2028\ufffd"})
 		}},
-		{"joined", AppendEntry(nil, &Entry{OpJoined, 4, room, Position{"e", 8}, true, 2, json.RawMessage(`{"k":{"value":1,"version":3}}`), 6, AppendList(nil, raw)}), func(m *Message) bool {
+		{"joined", AppendEntry(nil, &Entry{OpJoined, 4, room, Position{"e", 8}, true, 2, json.RawMessage(`{"k":{"value":1,"version":3}}`), 6, AppendTail(nil, raw)}), func(m *Message) bool {
 			return m.ID == 4 && m.Epoch == "e" && m.Seq == 8 && m.Recovered && m.Missed == 2 && m.State["k"].Version == 3 && m.Online == 6 && len(m.Events) == 2
 		}},
 		{"history", AppendHistory(nil, 5, room, "e", raw, 1, true), func(m *Message) bool {

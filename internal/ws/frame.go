@@ -25,6 +25,12 @@ func AppendFrame(dst []byte, op Opcode, fin, rsv1 bool, payload []byte) []byte {
 	return append(appendHeader(dst, op, fin, rsv1, 0, len(payload)), payload...)
 }
 
+// AppendFrameHead appends the beginning of a frame as [AppendFrame] writes it: the header, and
+// the first bytes of the payload, of which n more follow as they are.
+func AppendFrameHead(dst []byte, op Opcode, fin, rsv1 bool, head []byte, n int) []byte {
+	return append(appendHeader(dst, op, fin, rsv1, 0, len(head)+n), head...)
+}
+
 // AppendMaskedFrame appends one frame masked with key, as clients send it, to
 // dst; payload itself is left as it is. Take a fresh unpredictable key for
 // every frame (RFC 6455 section 5.3). It is otherwise like [AppendFrame].

@@ -14,6 +14,11 @@ func (Text) Append(dst, message []byte) []byte {
 	return ws.AppendFrame(dst, ws.OpText, true, false, message)
 }
 
+// AppendHead implements [transport.Splitter].
+func (Text) AppendHead(dst, head []byte, n int) []byte {
+	return ws.AppendFrameHead(dst, ws.OpText, true, false, head, n)
+}
+
 // Deflated is the format of messages that many sessions get: a compressed text
 // frame, or a plain one where compression does not make it smaller.
 type Deflated struct {
