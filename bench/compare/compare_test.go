@@ -5,6 +5,7 @@ package compare
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -165,14 +166,15 @@ func TestRoundsAreInterleaved(t *testing.T) {
 	s := mini(Scenarios(true)[0])
 	s.Kind, s.Way = report.Joins, load.WebSocket
 	var order []string
-	err := All([]Scenario{s}, []rig.Peer{writeloop.Peer(), impeer.Peers()[0]}, 2, launchInside, func(r report.Run) error {
+	im := impeer.Peers()[0]
+	err := All([]Scenario{s}, []rig.Peer{writeloop.Peer(), im}, 2, launchInside, func(r report.Run) error {
 		if r.Error != "" {
 			t.Error(r.Error)
 		}
 		order = append(order, r.Peer)
 		return nil
 	})
-	if got := strings.Join(order, ", "); err != nil || got != "write loop, im, write loop, im" {
-		t.Errorf("%s, %v", got, err)
+	if want := []string{"write loop", im.Name, "write loop", im.Name}; err != nil || !slices.Equal(order, want) {
+		t.Errorf("the order is %q, %v; want %q", order, err, want)
 	}
 }
