@@ -114,7 +114,7 @@ func (o *Outlet) pendingLocked() backlog {
 // note is one message of the queue.
 type note struct {
 	wire   []byte
-	tail   []byte   // what follows it, shared with others
+	tail   []byte  // what follows it, shared with others
 	enters *Cursor // becomes active behind this message
 	ends   *Cursor // was in its place before
 	final  bool

@@ -41,7 +41,7 @@ const (
 	fromTier
 	fromRest
 	fromControl
-	fromHead  // of a note of the queue, whose tail follows
+	fromHead // of a note of the queue, whose tail follows
 	fromQueue
 	fromFinal // the last note of the queue
 )
