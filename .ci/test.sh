@@ -49,5 +49,5 @@ else
 fi
 # A package that hangs must say so well within the time that CI has. One package at a time: some measure
 # delays over real sockets, and the processors are few.
-step "go test -race" go test -race -p 1 -timeout 5m work
+step "go test -race" go test -race -p 1 -timeout 8m work
 finish
