@@ -51,7 +51,7 @@ type loan struct{ buf, was []byte }
 
 var errDead = errors.New("the connection is dead")
 
-const unlimited = 1 << 30
+const unlimited = 1 << 26
 
 func (c *conn) Private() transport.Format       { return private }
 func (c *conn) Shared() transport.Format        { return shared }
