@@ -312,3 +312,11 @@ func brief(t failer, stream string) []string {
 	}
 	return words
 }
+
+// Queue is Send without sending: the message leaves with whatever does next.
+func (o *Outlet) Queue(message []byte) bool {
+	n := note{wire: o.encode(message)}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pushLocked(n)
+}

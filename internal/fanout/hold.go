@@ -20,8 +20,8 @@ func (o *Outlet) Release() {
 	scratches.Put(s)
 }
 
-// QueueWire is Queue for bytes as they go over the wire, of which the first may be something else than
-// a message: what the transport has to say before any.
+// QueueWire queues bytes as they go over the wire, without sending: they leave with whatever does next. The first
+// may be something else than a message: what the transport has to say before any.
 func (o *Outlet) QueueWire(wire []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

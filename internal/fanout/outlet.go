@@ -132,15 +132,6 @@ func (o *Outlet) Send(message []byte) bool {
 	return o.push(note{wire: o.encode(message)}, false)
 }
 
-// Queue is Send without sending: the message leaves with whatever does next. It is
-// for a connection that has not been started.
-func (o *Outlet) Queue(message []byte) bool {
-	n := note{wire: o.encode(message)}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.pushLocked(n)
-}
-
 // Offer is Send for messages that may be left out: it also reports false, and
 // does nothing, if the queue is full.
 func (o *Outlet) Offer(message []byte) bool {
