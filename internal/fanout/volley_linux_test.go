@@ -64,6 +64,18 @@ func (s *socket) shut() {
 	s.Wait()
 }
 
+func shutAll(sockets []*socket) {
+	for _, s := range sockets {
+		s.shut()
+	}
+}
+
+func newVolley(t testing.TB, b *Batching) *volley {
+	v := &volley{batching: b}
+	t.Cleanup(v.close)
+	return v
+}
+
 func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -93,8 +105,7 @@ func forBothSendPaths(t *testing.T, f func(t *testing.T, b *Batching)) {
 func TestVolleyDeliversEverything(t *testing.T) {
 	forBothSendPaths(t, func(t *testing.T, b *Batching) {
 		l := listen(t)
-		v := volley{batching: b}
-		defer v.close()
+		v := newVolley(t, b)
 		const count, messages = volleyMost + 50, 40
 		var sockets []*socket
 		var readers sync.WaitGroup
@@ -123,9 +134,7 @@ func TestVolleyDeliversEverything(t *testing.T) {
 			v.submit(time.Now())
 		}
 		readers.Wait()
-		for _, s := range sockets {
-			s.shut()
-		}
+		shutAll(sockets)
 	})
 }
 
@@ -134,8 +143,7 @@ func TestVolleyDeliversEverything(t *testing.T) {
 func TestVolleyToFullSockets(t *testing.T) {
 	forBothSendPaths(t, func(t *testing.T, b *Batching) {
 		l := listen(t)
-		v := volley{batching: b}
-		defer v.close()
+		v := newVolley(t, b)
 		var sockets []*socket
 		var far []net.Conn
 		for range 8 {
@@ -174,9 +182,7 @@ func TestVolleyToFullSockets(t *testing.T) {
 			t.Error("no socket was full: the test shows nothing")
 		}
 		readers.Wait()
-		for _, s := range sockets {
-			s.shut()
-		}
+		shutAll(sockets)
 	})
 }
 
@@ -243,9 +249,7 @@ func TestClosedAndReusedInAVolley(t *testing.T) {
 		}
 		close(done)
 		flusher.Wait()
-		for _, s := range sockets {
-			s.shut()
-		}
+		shutAll(sockets)
 		readers.Wait()
 	})
 }
@@ -254,8 +258,7 @@ func TestClosedAndReusedInAVolley(t *testing.T) {
 func TestVolleyToLostPeers(t *testing.T) {
 	forBothSendPaths(t, func(t *testing.T, b *Batching) {
 		l := listen(t)
-		v := volley{batching: b}
-		defer v.close()
+		v := newVolley(t, b)
 		var sockets []*socket
 		var far []net.Conn
 		for i := range 20 {
