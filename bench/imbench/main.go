@@ -21,6 +21,8 @@ import (
 	"github.com/liveim/im/bench/peers/writeloop"
 	"github.com/liveim/im/bench/report"
 	"github.com/liveim/im/bench/rig"
+
+	"golang.org/x/sys/unix"
 )
 
 // rows are the peers in the order of the tables, the baseline first.
@@ -83,7 +85,12 @@ func serve(o options) error {
 	if err := json.Unmarshal([]byte(o.setup), &setup); err != nil {
 		return err
 	}
-	return host.Run(rows()[i], setup, os.Stdin, os.Stdout)
+	// A goroutine that blocks in read(2) keeps its processor until the runtime takes it
+	// away, and with one processor that holds the server up: wait in the poller.
+	if err := unix.SetNonblock(0, true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	return host.Run(rows()[i], setup, os.NewFile(0, "standard input"), os.Stdout)
 }
 
 func launch(p rig.Peer, setup rig.Setup, core int) (compare.Server, error) {

@@ -14,6 +14,10 @@ import (
 const (
 	volleyLeast = 4
 	volleyMost  = 256
+	// volleyBig is how much of one send does not enter with others: what an entry costs is
+	// lost in the copying, and an entry that copies for milliseconds keeps the worker's
+	// processor from everybody else.
+	volleyBig = 32 << 10
 )
 
 // errUnknown is the error of a connection of which the kernel does not say what it
@@ -113,7 +117,7 @@ func (v *volley) fire() {
 	for i := range v.flights {
 		f := &v.flights[i]
 		d, ok := f.outlet.conn.(transport.Descriptor)
-		if !ok {
+		if !ok || f.total > volleyBig {
 			continue
 		}
 		if f.fd, ok = d.Hold(); ok {
