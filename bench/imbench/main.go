@@ -27,7 +27,11 @@ import (
 
 // rows are the peers in the order of the tables, the baseline first.
 func rows() []rig.Peer {
-	return slices.Concat([]rig.Peer{writeloop.Peer()}, impeer.Peers(), peers.Others())
+	yardsticks := []rig.Peer{writeloop.Peer()}
+	if p, ok := writeloop.Batched(); ok {
+		yardsticks = append(yardsticks, p)
+	}
+	return slices.Concat(yardsticks, impeer.Peers(), peers.Others())
 }
 
 func main() {

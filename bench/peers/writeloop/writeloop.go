@@ -39,8 +39,9 @@ func Peer() rig.Peer {
 }
 
 type server struct {
-	setup rig.Setup
-	rooms []room
+	setup  rig.Setup
+	rooms  []room
+	volley *volley // nil: each write enters the kernel by itself
 }
 
 type room struct {
@@ -52,7 +53,7 @@ type room struct {
 }
 
 func newServer(setup rig.Setup) (rig.Server, error) {
-	return &server{setup, make([]room, setup.Rooms)}, nil
+	return &server{setup: setup, rooms: make([]room, setup.Rooms)}, nil
 }
 
 // Serve implements [rig.Server].
@@ -126,6 +127,9 @@ func (s *server) Publish(number int, message []byte) error {
 	defer room.mu.Unlock()
 	if err := room.encode(message, s.setup.Deflate); err != nil {
 		return err
+	}
+	if s.volley != nil {
+		return s.volley.publish(room)
 	}
 	left := room.viewers[:0]
 	for _, fd := range room.viewers {
