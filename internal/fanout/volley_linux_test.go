@@ -153,11 +153,17 @@ func TestVolleyToFullSockets(t *testing.T) {
 			s.Release()
 			sockets, far = append(sockets, s), append(far, f)
 		}
-		message := bytes.Repeat([]byte("x"), 100_000)
-		const rounds = 20
-		for range rounds {
+		message := bytes.Repeat([]byte("x"), 4*volleyBig)
+		const rounds = 40
+		size := func(round int) int { // those that enter with others, and those that do not, in turns
+			if round%2 == 0 {
+				return volleyBig - 100
+			}
+			return len(message)
+		}
+		for k := range rounds {
 			for _, s := range sockets {
-				s.outlet.Queue(message)
+				s.outlet.Queue(message[:size(k)])
 				v.add(s.outlet, nil, nil, time.Now())
 			}
 			v.submit(time.Now())
@@ -169,10 +175,10 @@ func TestVolleyToFullSockets(t *testing.T) {
 			readers.Go(func() {
 				defer func() { _ = far[i].Close() }()
 				r := bufio.NewReader(far[i])
-				for range rounds {
+				for k := range rounds {
 					line, err := r.ReadBytes('\n')
-					if err != nil || len(line) != len(message)+2 {
-						t.Errorf("session %d read a message of %d bytes, %v; want %d", i, len(line), err, len(message)+2)
+					if err != nil || len(line) != size(k)+2 {
+						t.Errorf("session %d read a message of %d bytes, %v; want %d", i, len(line), err, size(k)+2)
 						return
 					}
 				}
