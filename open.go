@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/liveim/im/internal/fanout"
+	"github.com/liveim/im/internal/httpquery"
+	"github.com/liveim/im/internal/wire"
 	"github.com/liveim/im/transport"
 	"github.com/liveim/im/transport/longpoll"
 )
@@ -14,15 +16,15 @@ import (
 // open makes a session of a connection for which connect has succeeded. r is the request
 // that opened it, nil if there was none; u is nil if the client still has to say who it is.
 func (h *Hub) open(conn transport.Conn, r *http.Request, u *User) *Session {
-	s := h.prepare(conn, r, u, nil)
+	s := h.prepare(conn, r, u, nil, nil)
 	s.start()
 	return s
 }
 
 // prepare is open up to where the client is told that it is in. first is what goes over the wire before
-// anything else, the welcome behind it: hosts may send as soon as they hear of the session. Nothing is sent
-// before start.
-func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User, first []byte) *Session {
+// anything else, the welcome behind it, which names the rooms that the caller joins: hosts may send as soon as
+// they hear of the session. Nothing is sent before start.
+func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User, first []byte, rooms []httpquery.Room) *Session {
 	s := &Session{hub: h, id: newSessionID(), nameless: u == nil, conn: conn, opened: h.clock()}
 	if r != nil {
 		s.request, s.addr = keep(r), h.clientAddr(r)
@@ -36,7 +38,7 @@ func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User, first []byt
 	if u != nil {
 		s.user.Store(u)
 		buf := messages.Get().(*[]byte)
-		*buf = s.appendWelcome((*buf)[:0], 0)
+		*buf = appendJoining(s.appendWelcome((*buf)[:0], 0), rooms)
 		first = conn.Private().Append(first, *buf)
 		freeMessage(buf)
 	}
@@ -48,6 +50,22 @@ func (h *Hub) prepare(conn transport.Conn, r *http.Request, u *User, first []byt
 		h.enroll(s, u)
 	}
 	return s
+}
+
+// appendJoining adds the rooms to a welcome that are being joined without a request, so that the client
+// knows which it need not ask for.
+func appendJoining(welcome []byte, rooms []httpquery.Room) []byte {
+	if len(rooms) == 0 {
+		return welcome
+	}
+	welcome = append(welcome[:len(welcome)-1], `,"joining":[`...)
+	for i := range rooms {
+		if i > 0 {
+			welcome = append(welcome, ',')
+		}
+		welcome = wire.AppendString(welcome, rooms[i].Name)
+	}
+	return append(welcome, `]}`...)
 }
 
 // start has the connection begin.

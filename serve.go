@@ -115,12 +115,29 @@ func (h *Hub) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		h.opts.Logger.Debug("a WebSocket handshake was refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	// The client is told all at once that it is connected, who it is, and what is in its rooms.
-	s := h.prepare(conn, r, u, response)
-	for _, room := range rooms {
-		s.enterByQuery(h.life, room)
+	s := h.prepare(conn, r, u, response, rooms)
+	s.startIn(rooms)
+}
+
+// answerWithin is how long the rooms of a handshake may hold back its answer. A client that hears nothing for
+// some seconds takes WebSocket for blocked.
+const answerWithin = time.Second
+
+// startIn has the connection begin with the rooms joined that its handshake named: the client is told all at
+// once that it is connected, who it is, and what is in its rooms. What takes longer is told later.
+func (s *Session) startIn(rooms []httpquery.Room) {
+	var late *time.Timer // where nothing can take long there is none
+	if _, quick := s.hub.opts.Log.(*MemoryLog); len(rooms) > 0 && !(quick && s.hub.opts.Admit == nil) {
+		late = time.AfterFunc(answerWithin, s.start)
 	}
-	s.start()
+	for _, room := range rooms {
+		if s.member(room.Name) == nil { // else the client has joined in another way meanwhile
+			s.enterByQuery(s.hub.life, room)
+		}
+	}
+	if late == nil || late.Stop() {
+		s.start()
+	}
 }
 
 // letSocket is let for a WebSocket, whose query may name the rooms to join, as that of a stream

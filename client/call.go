@@ -22,6 +22,8 @@ type call struct {
 	room *Room
 	// keep says that the call may be sent again on another connection.
 	keep bool
+	// asked says that the handshake has made the request already: it is not sent.
+	asked bool
 	// finish is told the answer, or an error, once and under Client.mu.
 	finish func(*wire.Message, error)
 
@@ -66,7 +68,9 @@ func (c *Client) enqueue(k *call) {
 		defer c.mu.Unlock()
 		c.end(k, nil, &im.Error{Code: im.CodeTimeout, Reason: "no answer within Options.AnswerTimeout"})
 	})
-	c.session.push(k.data)
+	if !k.asked {
+		c.session.push(k.data)
+	}
 }
 
 // end takes the call out and tells its answer, unless that has happened before.

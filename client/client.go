@@ -25,7 +25,7 @@ import (
 // not usable.
 type Client struct {
 	opt  Options
-	dial func(context.Context) (Conn, error)
+	dial dialFunc
 	log  *slog.Logger
 
 	ctx     context.Context // ends with the client
@@ -64,9 +64,20 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	dial := func(ctx context.Context, _ string) (Conn, error) { return opt.Dial(ctx) }
+	if opt.Dial == nil {
+		if dial, err = webSocket(url, &opt); err != nil {
+			return nil, err
+		}
+	}
+	return start(ctx, opt, dial)
+}
+
+// start is Dial with a way to connect.
+func start(ctx context.Context, opt Options, dial dialFunc) (*Client, error) {
 	c := &Client{
 		opt:     opt,
-		dial:    opt.Dial,
+		dial:    dial,
 		log:     opt.Logger,
 		ready:   make(chan struct{}),
 		done:    make(chan struct{}),
@@ -74,11 +85,6 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 		rooms:   map[string]*Room{},
 		calls:   map[uint64]*call{},
 		directs: queue{limit: directBuffer},
-	}
-	if c.dial == nil {
-		if c.dial, err = webSocket(url, &opt); err != nil {
-			return nil, err
-		}
 	}
 	c.ctx, c.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	go c.run()

@@ -34,17 +34,9 @@ func (c *Client) dispatch(m *wire.Message) error {
 			c.fold(r, m)
 		}
 	case wire.OpJoined:
-		if r := c.rooms[m.Room]; r != nil && (r.in || r.joining != nil && r.joining.req.ID == m.ID) {
-			r.in = true
-			c.fold(r, m)
-			c.resend(r)
-		}
-		c.answer(m)
+		c.joined(m)
 	case wire.OpLeft:
-		if r := c.rooms[m.Room]; m.ID == 0 && r != nil && r.in {
-			c.putOut(r, wireError(m, im.CodeKicked))
-		}
-		c.answer(m)
+		c.left(m)
 	case wire.OpAck, wire.OpHistory, wire.OpPong:
 		c.answer(m)
 	case wire.OpWelcome:
@@ -58,6 +50,36 @@ func (c *Client) dispatch(m *wire.Message) error {
 		return wireError(m, im.CodeShutdown)
 	}
 	return nil
+}
+
+func (c *Client) joined(m *wire.Message) {
+	r := c.rooms[m.Room]
+	answers := r != nil && r.answersJoin(m)
+	if answers || r != nil && r.in {
+		r.in = true
+		c.fold(r, m)
+		c.resend(r)
+	}
+	switch {
+	case answers:
+		c.end(r.joining, m, nil)
+	case r == nil && m.ID == 0:
+		c.leaveUnheard(m.Room)
+	default:
+		c.answer(m)
+	}
+}
+
+func (c *Client) left(m *wire.Message) {
+	r := c.rooms[m.Room]
+	switch {
+	case m.ID != 0 || r == nil:
+		c.answer(m)
+	case r.answersJoin(m):
+		c.end(r.joining, nil, wireError(m, im.CodeKicked))
+	case r.in:
+		c.putOut(r, wireError(m, im.CodeKicked))
+	}
 }
 
 // answer ends the call that m answers, if there is one.
@@ -156,9 +178,12 @@ func (c *Client) deliver(r *Room, items []item, whole bool) {
 
 // join asks to enter the room, from where it was if it was entered before, on
 // the connection that there is. c.mu is held.
-func (c *Client) join(r *Room) {
+func (c *Client) join(r *Room) { c.joinBy(r, false) }
+
+// joinBy is join, but waits for the answer only if the handshake has asked.
+func (c *Client) joinBy(r *Room, asked bool) {
 	r.stopTimer()
-	k := &call{req: wire.Request{Op: wire.OpJoin, Room: r.name, Tier: string(r.tier)}}
+	k := &call{asked: asked, req: wire.Request{Op: wire.OpJoin, Room: r.name, Tier: string(r.tier)}}
 	if !r.view.pos.IsZero() {
 		since := wire.Position(r.view.pos)
 		k.req.Since = &since

@@ -29,7 +29,9 @@ func newFakeServer(t testing.TB) *fakeServer {
 	return &fakeServer{t: t, depth: 1024, peers: make(chan *peer, 1024)}
 }
 
-func (f *fakeServer) dial(ctx context.Context) (Conn, error) {
+func (f *fakeServer) dial(ctx context.Context) (Conn, error) { return f.dialQuery(ctx, "") }
+
+func (f *fakeServer) dialQuery(_ context.Context, query string) (Conn, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dials = append(f.dials, time.Now())
@@ -38,7 +40,7 @@ func (f *fakeServer) dial(ctx context.Context) (Conn, error) {
 		f.refuse = f.refuse[1:]
 		return nil, err
 	}
-	p := &peer{t: f.t, in: make(chan []byte, f.depth), out: make(chan []byte, f.depth), cut: make(chan struct{}), gone: make(chan struct{})}
+	p := &peer{t: f.t, query: query, in: make(chan []byte, f.depth), out: make(chan []byte, f.depth), cut: make(chan struct{}), gone: make(chan struct{})}
 	f.peers <- p
 	return p, nil
 }
@@ -77,6 +79,7 @@ func (f *fakeServer) next() *peer {
 // peer is one connection: a Conn for the client, and the other methods for the test.
 type peer struct {
 	t       testing.TB
+	query   string // of the handshake
 	in, out chan []byte
 	cut     chan struct{} // closed when the server has cut it, out is complete then
 	cutOnce sync.Once

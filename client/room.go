@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/liveim/im"
-	"github.com/liveim/im/internal/wire"
 )
 
 // Room is a room that the client is in, from [Client.Join] to [Room.Leave], or
@@ -143,8 +142,7 @@ func (c *Client) withdraw(r *Room, err error) {
 	asked := r.in || r.joining != nil || isTimeout(err)
 	c.drop(r, err)
 	if asked && c.session != nil && c.rooms[r.name] == nil {
-		leave := &call{req: wire.Request{Op: wire.OpLeave, Room: r.name}, finish: func(*wire.Message, error) {}}
-		_ = c.begin(leave) // it has a name that was sent before, and nobody waits
+		c.leaveUnheard(r.name)
 	}
 }
 

@@ -66,12 +66,12 @@ func needsToken(err error) bool {
 func (c *Client) connect() (lasted time.Duration, err error) {
 	ctx, cancel := context.WithTimeoutCause(c.ctx, c.opt.DialTimeout, errDialTimeout)
 	defer cancel()
-	conn, err := c.dial(ctx)
+	conn, asked, err := c.open(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("connect: %w", because(ctx, err))
 	}
 	defer conn.Close()
-	rest, err := c.greet(ctx, conn)
+	joining, rest, err := c.greet(ctx, conn)
 	if err != nil {
 		return 0, because(ctx, err)
 	}
@@ -83,7 +83,8 @@ func (c *Client) connect() (lasted time.Duration, err error) {
 	default:
 		close(c.ready)
 	}
-	err = c.serve(conn, rest)
+	attach := func(s *session) { c.attach(s, asked, joining) }
+	err = c.serve(conn, attach, rest)
 	return max(time.Since(start), 1), err
 }
 
@@ -96,30 +97,30 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// greet says who the client is and waits for the welcome. It returns what came
-// in the same message behind it.
-func (c *Client) greet(ctx context.Context, conn Conn) ([]wire.Message, error) {
+// greet says who the client is and waits for the welcome. It returns the rooms that this says
+// are being joined, and what came in the same message behind it.
+func (c *Client) greet(ctx context.Context, conn Conn) (joining []string, rest []wire.Message, err error) {
 	if c.opt.Token != nil {
 		token, err := c.opt.Token(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("get a token: %w", err)
+			return nil, nil, fmt.Errorf("get a token: %w", err)
 		}
 		hello, err := json.Marshal(wire.Request{Op: wire.OpHello, Token: token})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := conn.Send(ctx, hello); err != nil {
-			return nil, fmt.Errorf("say hello: %w", err)
+			return nil, nil, fmt.Errorf("say hello: %w", err)
 		}
 	}
 	for {
 		data, err := conn.Recv(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("wait for the welcome: %w", err)
+			return nil, nil, fmt.Errorf("wait for the welcome: %w", err)
 		}
 		msgs, err := decode(data)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for i := range msgs {
 			switch m := &msgs[i]; m.Op {
@@ -127,11 +128,11 @@ func (c *Client) greet(ctx context.Context, conn Conn) ([]wire.Message, error) {
 				c.mu.Lock()
 				c.welcome(m)
 				c.mu.Unlock()
-				return msgs[i+1:], nil
+				return m.Joining, msgs[i+1:], nil
 			case wire.OpBye:
-				return nil, wireError(m, im.CodeShutdown)
+				return nil, nil, wireError(m, im.CodeShutdown)
 			case wire.OpError:
-				return nil, wireError(m, im.CodeInternal)
+				return nil, nil, wireError(m, im.CodeInternal)
 			}
 		}
 	}

@@ -50,15 +50,15 @@ func signal(ch chan struct{}) {
 }
 
 // serve runs a welcomed connection until it ends, and returns why. rest is what
-// came right behind the welcome.
-func (c *Client) serve(conn Conn, rest []wire.Message) error {
+// came right behind the welcome. attach makes the session that of the client.
+func (c *Client) serve(conn Conn, attach func(*session), rest []wire.Message) error {
 	s := newSession(c.ctx, conn)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		c.write(s)
 	}()
-	c.attach(s)
+	attach(s)
 	s.fail(c.read(s, rest))
 	_ = conn.Close()
 	<-stopped
@@ -66,14 +66,12 @@ func (c *Client) serve(conn Conn, rest []wire.Message) error {
 	return context.Cause(s.ctx)
 }
 
-// attach makes s the connection of the client, and joins its rooms.
-func (c *Client) attach(s *session) {
+// attach makes s the connection of the client, and joins its rooms. See joinRooms.
+func (c *Client) attach(s *session, asked map[string]entry, joining []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = s
-	for _, r := range c.rooms {
-		c.join(r)
-	}
+	c.joinRooms(asked, joining)
 	c.resend(nil)
 }
 

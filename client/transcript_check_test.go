@@ -1,15 +1,37 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing/synctest"
 	"time"
 
 	"github.com/liveim/im"
+	"github.com/liveim/im/internal/httpquery"
 )
+
+// checkQuery compares the rooms that the handshake named, in any order.
+func (r *replay) checkQuery(want string) error {
+	r.connected()
+	got, asked := queryRooms(r.peer.query), queryRooms(want)
+	if !slices.Equal(got, asked) {
+		return fmt.Errorf("the handshake named %q; want %q", got, asked)
+	}
+	return nil
+}
+
+func queryRooms(query string) []httpquery.Room {
+	rooms, err := httpquery.Query(query).Rooms("")
+	if err != nil {
+		return []httpquery.Room{{Name: err.Error()}}
+	}
+	slices.SortFunc(rooms, func(a, b httpquery.Room) int { return cmp.Compare(a.Name, b.Name) })
+	return rooms
+}
 
 // check compares what an = line says with what the application sees.
 func (r *replay) check(line string) error {

@@ -105,6 +105,8 @@ func (r *replay) run(file string, lines []string) {
 			err = r.do(ctx, rest)
 		case ">":
 			err = r.expect(rest, followers(lines[i+1:]))
+		case "?":
+			err = r.checkQuery(rest)
 		case "<":
 			err = r.say(rest)
 		case "!":
@@ -112,7 +114,7 @@ func (r *replay) run(file string, lines []string) {
 		case "=":
 			err = r.check(rest)
 		default:
-			err = errors.New("a line starts with one of # @ > < ! =")
+			err = errors.New("a line starts with one of # @ ? > < ! =")
 		}
 		if err != nil {
 			r.t.Fatalf("%s:%d: %s\n%v", file, i+1, line, err)
@@ -182,7 +184,10 @@ func (r *replay) do(ctx context.Context, line string) error {
 }
 
 func (r *replay) connect(ctx context.Context, token string) (string, func(), error) {
-	opt := &Options{Dial: r.server.dial}
+	opt, err := new(Options).withDefaults()
+	if err != nil {
+		return "", nil, err
+	}
 	if token != "" {
 		opt.Token = func(context.Context) (string, error) {
 			now := token
@@ -190,7 +195,7 @@ func (r *replay) connect(ctx context.Context, token string) (string, func(), err
 			return now, nil
 		}
 	}
-	c, err := Dial(ctx, "", opt)
+	c, err := start(ctx, opt, r.server.dialQuery)
 	return "", func() { r.client = c }, err
 }
 

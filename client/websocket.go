@@ -38,7 +38,7 @@ const (
 
 // webSocket returns a function that opens WebSocket connections to rawURL. No
 // error of it tells more of the URL than the host.
-func webSocket(rawURL string, opt *Options) (func(context.Context) (Conn, error), error) {
+func webSocket(rawURL string, opt *Options) (dialFunc, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Hostname() == "" || u.Fragment != "" {
 		return nil, errors.New(`client: the URL does not parse; write it like "wss://example.org/im/ws"`)
@@ -55,8 +55,8 @@ func webSocket(rawURL string, opt *Options) (func(context.Context) (Conn, error)
 		TLS:       opt.TLS,
 		NetDial:   opt.NetDial,
 	}
-	return func(ctx context.Context) (Conn, error) {
-		conn, err := ws.Dial(ctx, rawURL, dial)
+	return func(ctx context.Context, query string) (Conn, error) {
+		conn, err := ws.Dial(ctx, withQuery(rawURL, query), dial)
 		if err != nil {
 			return nil, dialError(err)
 		}

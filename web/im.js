@@ -202,6 +202,19 @@ function pack(calls) {
 
 const envelope = (calls) => (calls.length === 1 ? calls[0].text : `[${calls.map((k) => k.text)}]`);
 
+/** A position as URLs have it. */
+const place = (pos) => (pos ? `${pos.epoch}.${pos.seq}` : '');
+
+/** Adds rooms, their positions and tiers to a query. */
+function addRooms(query, rooms) {
+  for (const r of rooms) {
+    query.append('room', r.name);
+    query.append('since', place(r.pos));
+    query.append('tier', r.tier ?? '');
+  }
+  return query;
+}
+
 const PING = { text: '{"op":"ping"}', size: 13 };
 
 const post = (body) => ({ method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
@@ -271,15 +284,23 @@ class Link {
   }
 }
 
+const MAX_QUERY = 2 << 10; // of the URL of a WebSocket; rooms that do not fit in are joined by a message
+const MAX_QUERY_ROOMS = 8;
+
+/** Whether a query may name the room. The server refuses the whole handshake for one that is malformed. */
+const fitsQuery = ({ name, pos }) =>
+  name && bytes(name) <= 128 && !/\p{Cc}/u.test(name) && (!pos || (pos.epoch && pos.seq >= 0 && Number.isSafeInteger(pos.seq)));
+
 class SocketLink extends Link {
   /** How long the server may stay silent after a ping. */
   quiet = 10_000;
+  #asked = new Map(); // rooms in the URL: how each is to be entered
 
   start() {
     this.limit(this.patience);
     let socket;
     try {
-      socket = this.socket = new this.env.WebSocket(this.core.url('ws'), 'im.v1');
+      socket = this.socket = new this.env.WebSocket(this.core.url('ws') + this.#query(), 'im.v1');
     } catch (error) {
       return this.fail(lost('no WebSocket', error)); // a content policy, for example
     }
@@ -293,8 +314,32 @@ class SocketLink extends Link {
     });
   }
 
+  /**
+   * The rooms, so that the handshake joins them. A token comes only after it. While another link serves, positions
+   * change. And where such a handshake fails, something may be in its way: the next one is without.
+   */
+  #query() {
+    const { core } = this;
+    const rooms = core.options.token || core.link || core.wary ? [] : core.wanted().filter(fitsQuery).slice(0, MAX_QUERY_ROOMS);
+    let query;
+    while ((query = `?${addRooms(new URLSearchParams(), rooms)}`).length > MAX_QUERY) rooms.pop();
+    core.wary = rooms.length > 0;
+    for (const r of rooms) this.#asked.set(r.name, this.#entry(r));
+    return rooms.length ? query : '';
+  }
+
+  #entry(r) {
+    return `${place(r.pos)} ${r.tier ?? ''}`;
+  }
+
+  /** Whether the server, which says by its welcome what it joins, does so as the room is to be joined now. */
+  joins(r, { joining }) {
+    return joining?.includes?.(r.name) && this.#asked.get(r.name) === this.#entry(r);
+  }
+
   async hello() {
     this.shaken = true;
+    this.core.wary = false;
     const token = await this.identify();
     if (this.dead || this.opened) return;
     if (token) this.socket.send(JSON.stringify({ op: 'hello', token }));
@@ -357,15 +402,9 @@ class HttpLink extends Link {
 
   /** The rooms, their positions and tiers as a query. */
   query(more) {
-    const q = new URLSearchParams(more);
-    this.asked.clear();
-    for (const r of this.core.wanted()) {
-      q.append('room', r.name);
-      q.append('since', r.pos ? `${r.pos.epoch}.${r.pos.seq}` : '');
-      q.append('tier', r.tier ?? '');
-      this.asked.set(r.name, r.tier ?? '');
-    }
-    return q;
+    const rooms = this.core.wanted();
+    this.asked = new Map(rooms.map((r) => [r.name, r.tier ?? '']));
+    return addRooms(new URLSearchParams(more), rooms);
   }
 
   request(path, query, init) {
@@ -756,6 +795,7 @@ class Core {
   rooms = new Map();
   calls = new Map(); // by id, in the order in which they were made
   error = null; // why the client has ended
+  wary = false; // a WebSocket with rooms in its URL has not opened
 
   #opening = null;
   #probe = null; // a link of a better transport
@@ -984,7 +1024,7 @@ class Core {
     this.#remember(link.kind);
     this.#welcome(welcome);
     this.#setStatus({ phase: 'online', transport: link.kind });
-    for (const r of this.rooms.values()) if (this.link === link) this.join(r);
+    for (const r of this.rooms.values()) if (this.link === link) this.join(r, link.joins?.(r, welcome));
     if (this.link !== link) return; // a handler of the page has ended it
     this.#resend(undefined);
     this.#pulse();
@@ -1175,6 +1215,7 @@ class Core {
     const { link } = this;
     const { heard } = link;
     k.timer = this.env.setTimeout(() => this.#late(k, link, heard), this.options.answerTimeout);
+    if (k.asked) return;
     if (!this.#out.length) queueMicrotask(() => this.#flush());
     this.#out.push(k);
   }
@@ -1310,11 +1351,11 @@ class Core {
     });
   }
 
-  /** Asks to enter the room over the link, from where it was. */
-  join(r) {
+  /** Asks to enter the room over the link, from where it was, unless the link has asked by its URL. */
+  join(r, asked) {
     this.#outside(r, r.in);
     const req = { op: 'join', room: r.name, since: r.pos ?? undefined, tier: r.tier };
-    const k = (r.joining = { req, done: (m, error) => this.#joined(r, k, error) });
+    const k = (r.joining = { req, asked, done: (m, error) => this.#joined(r, k, error) });
     try {
       this.#begin(k);
     } catch (error) {
@@ -1417,7 +1458,7 @@ class Core {
 
   #dispatch(link, m) {
     const r = this.rooms.get(m.room);
-    const answersJoin = r?.joining && (m.id ? m.id === r.joining.id : link.implicit);
+    const answersJoin = r?.joining && (m.id ? m.id === r.joining.id : link.implicit || r.joining.asked);
     switch (m.op) {
       case 'events':
       case 'gap':
@@ -1437,6 +1478,8 @@ class Core {
           r.entered = true;
           this.#resend(r);
           if (k) this.#end(k, m);
+        } else if (!m.id && !link.implicit) {
+          this.#leave({ name: m.room }); // it was left while its handshake was under way
         }
         return;
       case 'left':

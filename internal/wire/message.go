@@ -23,6 +23,7 @@ func AppendMessage(dst []byte, m *Message) ([]byte, error) {
 	w.int(`,"heartbeat_ms":`, m.Heartbeat)
 	w.int(`,"protocol":`, int64(m.Protocol))
 	w.int(`,"expires_ms":`, m.Expires)
+	w.strings(`,"joining":[`, m.Joining)
 	w.string(`,"epoch":`, m.Epoch)
 	w.uint(`,"seq":`, m.Seq)
 	w.uint(`,"prev":`, m.Prev)
@@ -76,15 +77,19 @@ func (w *fields) string(name, s string) {
 	}
 }
 
+func (w *fields) strings(name string, list []string) {
+	if len(list) > 0 {
+		*w = append(appendStrings(append(*w, name...), list), ']')
+	}
+}
+
 func (w *fields) user(u *User) {
 	if u == nil {
 		return
 	}
 	*w = AppendString(append(*w, `,"user":{"id":`...), u.ID)
 	w.string(`,"name":`, u.Name)
-	if len(u.Roles) > 0 {
-		*w = append(appendStrings(append(*w, `,"roles":[`...), u.Roles), ']')
-	}
+	w.strings(`,"roles":[`, u.Roles)
 	*w = append(*w, '}')
 }
 

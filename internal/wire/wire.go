@@ -76,6 +76,7 @@ type Message struct {
 	Heartbeat int64           `json:"heartbeat_ms,omitempty"`
 	Protocol  int             `json:"protocol,omitempty"`
 	Expires   int64           `json:"expires_ms,omitempty"`
+	Joining   []string        `json:"joining,omitempty"`
 	Epoch     string          `json:"epoch,omitempty"`
 	Seq       uint64          `json:"seq,omitempty"`
 	Prev      uint64          `json:"prev,omitempty"`

@@ -17,6 +17,7 @@ for (const name of files) {
     const server = hub();
     // A client of the other transports changes its tier by its next request.
     if (name === 'tier.txt' && server.transport !== 'websocket') continue;
+    if (lines.some((line) => line.startsWith('? ')) && server.transport !== 'websocket') continue;
     test(`${name} over ${server.transport}`, () => new Replay(server).run(name, lines));
   }
 }
@@ -52,11 +53,12 @@ class Replay {
   async line(line) {
     const [, sign, rest] = /^(\S*) ?(.*)$/.exec(line);
     if (sign === '@') this.do(rest);
+    else if (sign === '?') await this.checkQuery(rest);
     else if (sign === '>') await this.expect(JSON.parse(rest));
     else if (sign === '<') await this.say(rest);
     else if (sign === '!') await this.breakOff(...rest.split(' '));
     else if (sign === '=') await this.check(rest);
-    else assert.ok(sign === '' || sign === '#', 'a line starts with one of # @ > < ! =');
+    else assert.ok(sign === '' || sign === '#', 'a line starts with one of # @ ? > < ! =');
   }
 
   // ------------------------------------------------------------ @
@@ -148,6 +150,15 @@ class Replay {
   }
 
   // ------------------------------------------------------------ > < !
+
+  async checkQuery(want) {
+    assert.ok(await this.clock.until(() => this.server.current), 'the client does not connect');
+    const rooms = (query) => {
+      const [names, since, tiers] = ['room', 'since', 'tier'].map((key) => new URLSearchParams(query).getAll(key));
+      return names.map((name, i) => [name, since[i] ?? '', tiers[i] ?? '']).sort();
+    };
+    assert.deepEqual(rooms(new URL(this.server.current.url).search), rooms(want));
+  }
 
   async expect(want) {
     const find = () => this.server.asked().findIndex((got) => this.matches(want, got));

@@ -23,7 +23,7 @@ func Peers() []rig.Peer {
 		{Name: "im, io_uring", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOUring })},
 		{Name: "im, write(2)", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOWrite })},
 		{Name: "im, portable", Dialect: dialect, New: starter(im.Chat, func(o *im.Options) { o.IO = im.IOPortable })},
-		{Name: "im, room in the handshake", Dialect: shortDialect, New: starter(im.Chat, func(*im.Options) {}), Joins: true},
+		{Name: "im, room by a message", Dialect: longDialect, New: starter(im.Chat, func(*im.Options) {}), Joins: true},
 		{Name: "im, danmaku", Dialect: dialect, New: starter(im.Danmaku, func(*im.Options) {}), Sheds: true},
 	}
 	hub, err := im.New(authenticator(), &im.Options{IO: im.IOUring})
@@ -52,22 +52,24 @@ func starter(kind im.Kind, change func(*im.Options)) func(rig.Setup) (rig.Server
 	}
 }
 
+// dialect joins by the query of the handshake, as the clients of this repository do where the request says
+// who they are.
 var dialect = rig.Dialect{
+	Path:     func(room int) string { return "/im/ws?room=" + name(room) },
+	Protocol: "im.v1",
+	Joined:   `"op":"joined"`,
+	Stream:   func(room int) string { return "/im/sse?room=" + name(room) },
+	Poll:     func(room int) string { return "/im/poll?room=" + name(room) },
+}
+
+// longDialect joins by a message, as clients do that have a token for "hello", or come into another room.
+var longDialect = rig.Dialect{
 	Path:     func(int) string { return "/im/ws" },
 	Protocol: "im.v1",
 	Hello: func(room int) [][]byte {
 		return [][]byte{fmt.Appendf(nil, `{"op":"join","id":1,"room":%q}`, name(room))}
 	},
 	Joined: `"op":"joined"`,
-	Stream: func(room int) string { return "/im/sse?room=" + name(room) },
-	Poll:   func(room int) string { return "/im/poll?room=" + name(room) },
-}
-
-// shortDialect joins by the query of the handshake, as a client may whose request says who it is.
-var shortDialect = rig.Dialect{
-	Path:     func(room int) string { return "/im/ws?room=" + name(room) },
-	Protocol: "im.v1",
-	Joined:   `"op":"joined"`,
 }
 
 func name(room int) string { return "r" + strconv.Itoa(room) }
