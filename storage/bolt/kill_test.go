@@ -3,6 +3,7 @@ package bolt
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,8 +11,10 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
 
 	"github.com/liveim/im/ledger"
 )
@@ -31,6 +34,14 @@ func victim(path string) {
 	l, err := Open(path, nil)
 	if err != nil {
 		fail(err)
+	}
+	if seed := os.Getenv(linearVictimVar); seed != "" {
+		n, err := strconv.ParseUint(seed, 10, 64)
+		if err != nil {
+			fail(err)
+		}
+		linearVictim(l, n)
+		select {}
 	}
 	for w := range victimWriters {
 		go func() {
@@ -68,7 +79,15 @@ func TestKilled(t *testing.T) {
 	}
 	path := newPath(t)
 	for range kills {
-		acked := runVictim(t, path, 20+rand.IntN(200))
+		acked := map[int]uint64{}
+		runVictim(t, path, 20+rand.IntN(200), func(line string) {
+			var w int
+			var version uint64
+			if _, err := fmt.Sscanf(line, "acked %d %d", &w, &version); err != nil {
+				t.Errorf("the process says: %s", line)
+			}
+			acked[w] = max(acked[w], version)
+		})
 		l := mustOpen(t, path, nil)
 		checkIndexes(t, l)
 		for w := range victimWriters {
@@ -95,16 +114,17 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// runVictim runs a process on the ledger until it has acknowledged so many commits and kills it. It returns the
-// last version that each writer has reported.
-func runVictim(t *testing.T, path string, commits int) map[int]uint64 {
+// runVictim runs a process on the ledger until it has written so many lines and kills it.
+// It gives each line to read, those too that were in the pipe when the process died.
+func runVictim(t *testing.T, path string, lines int, read func(line string), env ...string) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), victimVar+"="+path)
+	cmd.Env = append(append(os.Environ(), victimVar+"="+path), env...)
+	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -112,25 +132,104 @@ func runVictim(t *testing.T, path string, commits int) map[int]uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var once sync.Once
-	kill := func() { once.Do(func() { _ = cmd.Process.Kill() }) }
-	defer kill()
-	acked := map[int]uint64{}
-	lines := bufio.NewScanner(out)
-	for n := 1; lines.Scan(); n++ { // to the end: what is in the pipe was acknowledged too
-		var w int
-		var version uint64
-		if _, err := fmt.Sscanf(lines.Text(), "acked %d %d", &w, &version); err != nil {
-			if strings.HasPrefix(lines.Text(), "acked") {
-				continue // the kill has torn the line
-			}
-			t.Errorf("the process says: %s", lines.Text())
+	in := bufio.NewReader(out)
+	for n := 1; ; n++ {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			break // the end, and at most a line that the kill has torn
 		}
-		acked[w] = max(acked[w], version)
-		if n >= commits {
-			kill()
+		read(strings.TrimSpace(line))
+		if n == lines {
+			_ = cmd.Process.Kill()
 		}
 	}
 	_ = cmd.Wait() // it was killed
-	return acked
+}
+
+// linearVictimVar holds a seed and makes the victim a process of linearClients.
+const linearVictimVar = "LEDGER_VICTIM_SEED"
+
+const linearClients = 4
+
+// report is a line of such a process: a call that is about to be made, or its answer.
+type report struct {
+	Client, Serial int
+	At             int64 // nanoseconds since the process began
+	In             *call
+	Out            *answer
+}
+
+// linearVictim makes random calls for ever.
+func linearVictim(l ledger.Ledger, seed uint64) {
+	begin := time.Now()
+	say := func(r report) {
+		r.At = time.Since(begin).Nanoseconds()
+		line, _ := json.Marshal(r)
+		fmt.Printf("%s\n", line)
+	}
+	for id := range linearClients {
+		go func() {
+			c := &linearClient{id: id, l: l, rng: rand.New(rand.NewPCG(seed, uint64(id)))}
+			for serial := 0; ; serial++ {
+				in := c.next(serial)
+				say(report{Client: id, Serial: serial, In: &in})
+				out, err := c.do(in)
+				if err != nil {
+					fmt.Println("error", err)
+					os.Exit(1)
+				}
+				say(report{Client: id, Serial: serial, Out: &out})
+			}
+		}()
+	}
+}
+
+// TestLinearizableOverKills checks one history over several processes that were killed on one file. What a process
+// had begun when it died has happened before the next one began, or never.
+func TestLinearizableOverKills(t *testing.T) {
+	rounds := 1
+	if soak() {
+		rounds = 20
+	}
+	for range rounds {
+		path := newPath(t)
+		var history []porcupine.Operation
+		const processes = 4
+		for p := range processes {
+			base := int64(p) * time.Hour.Nanoseconds()
+			open := map[int]*porcupine.Operation{} // by client
+			seed := rand.Uint64()
+			runVictim(t, path, 60+rand.IntN(100), func(line string) {
+				var r report
+				if err := json.Unmarshal([]byte(line), &r); err != nil {
+					t.Fatalf("the process says: %s", line)
+				}
+				if r.In != nil {
+					open[r.Client] = &porcupine.Operation{
+						ClientId: p*linearClients + r.Client, Input: *r.In, Call: base + r.At,
+						Output: answer{Unknown: true}, Return: base + time.Hour.Nanoseconds() - 1,
+					}
+					return
+				}
+				op := open[r.Client]
+				op.Output, op.Return = *r.Out, base+r.At
+				history = append(history, *op)
+				delete(open, r.Client)
+			}, linearVictimVar+"="+strconv.FormatUint(seed, 10))
+			for _, op := range open {
+				history = append(history, *op)
+			}
+		}
+		l := mustOpen(t, path, nil)
+		last := &linearClient{id: processes * linearClients, l: l}
+		in := call{Key: -1}
+		out, err := last.do(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := processes * time.Hour.Nanoseconds()
+		history = append(history, porcupine.Operation{ClientId: last.id, Input: in, Call: at, Output: out, Return: at + 1})
+		checkLinear(t, history)
+		checkIndexes(t, l)
+	}
 }
