@@ -230,7 +230,7 @@ func (l *Ledger) commit(tx *bbolt.Tx) error {
 	l.mu.Unlock()
 	defer close(syncing)
 
-	err := tx.Commit()
+	err := l.finish(tx)
 	if err == nil {
 		l.durable.Store(id)
 		return nil

@@ -33,6 +33,7 @@ var (
 type Ledger struct {
 	db     *bbolt.DB
 	noSync bool
+	finish func(*bbolt.Tx) error // (*bbolt.Tx).Commit; tests have it fail or take long
 
 	mu      sync.Mutex // protects the fields of this block
 	arrived sync.Cond  // signals queue and closed to the writer
@@ -77,7 +78,7 @@ func open(path string, options Options, bo *bbolt.Options) (*Ledger, error) {
 	case err != nil:
 		return nil, fmt.Errorf("bolt: opening the ledger's file: %w", err)
 	}
-	l := &Ledger{db: db, noSync: options.NoSync, stopped: make(chan struct{})}
+	l := &Ledger{db: db, noSync: options.NoSync, finish: (*bbolt.Tx).Commit, stopped: make(chan struct{})}
 	l.arrived.L = &l.mu
 	if err = l.prepare(); err == nil && isNew && !options.NoSync {
 		err = syncDir(filepath.Dir(path))
