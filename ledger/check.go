@@ -17,6 +17,14 @@ func Check(changes []Change) error {
 		return fmt.Errorf("%w: it has %d changes, and %d are the most; split what need not happen at once", ErrInvalid, n, MaxChanges)
 	}
 	data := 0
+	for i := range changes {
+		if !changes[i].Delete {
+			data += len(changes[i].Entry.Data)
+		}
+	}
+	if data > MaxCommit {
+		return fmt.Errorf("%w: its changes have %d bytes of Data, and %d are the most; split what need not happen at once", ErrInvalid, data, MaxCommit)
+	}
 	keys := make(map[string]struct{}, len(changes))
 	for i := range changes {
 		c := &changes[i]
@@ -27,12 +35,6 @@ func Check(changes []Change) error {
 			return fmt.Errorf("%w: change %d, key %.80q: an earlier change of the commit has this key; make one change of the two", ErrInvalid, i, c.Entry.Key)
 		}
 		keys[c.Entry.Key] = struct{}{}
-		if !c.Delete {
-			data += len(c.Entry.Data)
-		}
-	}
-	if data > MaxCommit {
-		return fmt.Errorf("%w: its changes have %d bytes of Data, and %d are the most; split what need not happen at once", ErrInvalid, data, MaxCommit)
 	}
 	return nil
 }

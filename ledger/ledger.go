@@ -81,7 +81,7 @@ const (
 	MaxField   = 256       // bytes of Kind, State, Room and User each
 	MaxData    = 256 << 10 // bytes of Data
 	MaxChanges = 1000      // changes in one Commit
-	MaxCommit  = 16 << 20  // bytes of Data in one Commit
+	MaxCommit  = 4 << 20   // bytes of Data in one Commit
 )
 
 // Entry is one record of a ledger. Its strings may hold bytes of any value, 0 and invalid

@@ -210,15 +210,15 @@ func TestClose(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	l = mustOpen(t, path, nil)
+	again := mustOpen(t, path, nil)
 	for range 8 {
 		for key := range <-results {
-			if _, err := l.Get(t.Context(), key); err != nil {
+			if _, err := again.Get(t.Context(), key); err != nil {
 				t.Errorf("entry %q, whose commit was acknowledged before Close: %v", key, err)
 			}
 		}
 	}
-	checkIndexes(t, l)
+	checkIndexes(t, again)
 }
 
 // TestContextEndsBeforeItsTurn has a commit wait behind a slow one, and give up.

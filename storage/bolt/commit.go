@@ -18,7 +18,7 @@ import (
 // is never split, and may be as large by itself.
 const (
 	maxGroup      = ledger.MaxChanges
-	maxGroupBytes = 4 << 20
+	maxGroupBytes = ledger.MaxCommit
 )
 
 // request is a Commit on its way through the writer.
