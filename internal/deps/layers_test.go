@@ -15,6 +15,7 @@ const (
 	internals       // L1: internal/..., and web/, which holds files only
 	transport       // L2: the seam and its three implementations
 	core            // L3: package im
+	contract        // L4: what features use and adapters implement; imports nothing of the library
 	feature         // L4: packages on the public API of im
 	kit             // L4 too, but built from the same parts as the core: a client and a test kit speak its wire format
 	nested          // L5: adapters, which are modules of their own
@@ -32,7 +33,7 @@ var layers = map[string]layer{
 	"gift":      feature,
 	"classroom": feature,
 	"assistant": feature,
-	"ledger":    feature,
+	"ledger":    contract,
 	"storage":   feature, // storage/filelog; the other adapters are nested modules
 	"client":    kit,
 	"imtest":    kit,
@@ -105,6 +106,8 @@ func objection(from, to place) string {
 		if to.layer > core {
 			return "package im works without its feature packages: they use its API, it never uses theirs"
 		}
+	case contract:
+		return "a contract is for adapters that know nothing else of the library: pass it in, or let the feature do it that uses the contract"
 	case feature, kit:
 		if to.layer > kit {
 			return "the root module cannot depend on a nested one"
@@ -185,6 +188,12 @@ func TestObjection(t *testing.T) {
 		{from: ".", to: "imtest/logtest", want: "a test kit"},
 		{from: ".", to: "examples/liveroom", want: "it never uses theirs"},
 
+		{from: ".", to: "ledger", want: "it never uses theirs"},
+		{from: "ledger", to: ".", want: "a contract"},
+		{from: "ledger", to: "gift", want: "a contract"},
+		{from: "ledger", to: "internal/wire", want: "a contract"},
+		{from: "ledger", to: "ledger/internal/book"},
+
 		{from: "gift", to: "."},
 		{from: "gift", to: "ledger"},
 		{from: "gift", to: "gift/internal/price"},
@@ -194,9 +203,13 @@ func TestObjection(t *testing.T) {
 		{from: "storage/filelog", to: "."},
 		{from: "client", to: "internal/wire"},
 		{from: "imtest", to: "transport"},
+		{from: "imtest/ledgertest", to: "ledger"},
 		{from: "imtest", to: "examples/liveroom", want: "cannot depend on a nested one"},
 
 		{from: "storage/natslog", fromModule: "storage/natslog", to: "."},
+		{from: "storage/bolt", fromModule: "storage/bolt", to: "ledger"},
+		{from: "storage/bolt", fromModule: "storage/bolt", to: "imtest/ledgertest", want: "a test kit"},
+		{from: "gift", to: "storage/bolt", toModule: "storage/bolt", want: "cannot depend on a nested one"},
 		{from: "storage/natslog", fromModule: "storage/natslog", to: "imtest/logtest", want: "a test kit"},
 		{from: "storage/natslog", fromModule: "storage/natslog", to: "internal/wire", want: "its own version"},
 		{from: "bench", fromModule: "bench", to: "internal/ws"},
