@@ -108,7 +108,7 @@ func (q *heldQueue) add(d *heldDraft, delay time.Duration, now time.Time) (fate 
 // sameContent makes a conflict of a fate if d is not what that was of.
 func sameContent(f heldFate, d *heldDraft) heldFate {
 	if f.digest != d.event.Digest {
-		return heldFate{err: &Error{Code: CodeConflict, Reason: "this id was used for something else"}}
+		return heldFate{err: errIDTaken()}
 	}
 	return f
 }
