@@ -43,8 +43,8 @@ func (r *Request) EventID() string {
 // the same time one runs, and the other waits for its answer. When it has succeeded, later ones
 // get the same answer and OpFunc does not run: for 5 minutes, for the newest 10,000 calls of a room, and while
 // the answers of all rooms take no more than Bounds.Answers. Another body under the same CID is
-// refused with CodeConflict. This holds over a restart, and on other nodes, as far as the log of the
-// room remembers ids: before the client is answered the log has been told, by an event that viewers do
+// refused with CodeConflict. This holds over a restart, and on other nodes, for as long as the log of the
+// room keeps its events: before the client is answered the log has been told, by an event that viewers do
 // not see. An answer over 16 KiB does not survive a restart; a retry then gets "ok" without it. Of calls
 // about no room only this process knows.
 //
