@@ -190,7 +190,7 @@ func (d *duplicates) batch(n int) {
 		if d.answers[s.id] == "" {
 			d.answers[s.id] = got
 		}
-		if m.Status != "ok" || got != d.answers[s.id] {
+		if m.Status != "ok" || got != d.answers[s.id] && !d.again[s.id] { // after the window a call may have run again
 			d.fail("id %d is answered %+v, the first time %q", s.id, m, d.answers[s.id])
 		}
 	}
