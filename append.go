@@ -65,7 +65,7 @@ func (c *core) storeAll(ctx context.Context, events []*Event) ([]Appended, error
 // stamp returns e with the position that the log gave it.
 func stamp(e *Event, r Appended) (stored *Event, fresh bool, err error) {
 	if r.Status == Conflict {
-		return nil, false, &Error{Code: CodeConflict, Reason: "this id was used for something else"}
+		return nil, false, errIDTaken()
 	}
 	copied := *e
 	copied.Pos = r.Pos

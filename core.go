@@ -27,6 +27,7 @@ type core struct {
 	claims  claims
 	held    heldQueue
 	slowed  slowed
+	calls   calls
 
 	mu      sync.Mutex // guards the fields below; neither the log nor code of the host is called under it
 	gone    bool       // unloaded: whoever finds it asks the hub for a new one
@@ -138,6 +139,7 @@ func (c *core) sealLocked(now time.Time) {
 	}
 	items := make([]fanout.Item, 0, len(c.incoming))
 	for _, e := range c.incoming {
+		c.observeCall(e)
 		shown, ask := c.fold.apply(e)
 		if shown != nil {
 			items = append(items, fanout.Item{Seq: e.Pos.Seq, Lane: laneOf(e.Class), JSON: encodeEvent(shown)})

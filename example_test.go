@@ -100,7 +100,7 @@ func ExampleHub_Handle() {
 		if string(r.Body) != `"B"` {
 			return nil, &im.Error{Code: "wrong", Reason: "try again in a moment", RetryAfter: 5 * time.Second}
 		}
-		// The id makes the event happen once, however often the client asks.
+		// A call is carried out once, however often the client repeats it. The id makes that once a user.
 		_, err := hub.Room(r.Room).Send(ctx, "quiz.solved", r.User.Name, im.WithID("solved-by-"+r.User.ID))
 		return map[string]int{"points": 10}, err
 	})

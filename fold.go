@@ -101,6 +101,9 @@ func (f *fold) apply(e *Event) (visible *Event, ask *control) {
 			return nil, nil
 		}
 	case e.Kind == System:
+		if isOutcome(e.Body) {
+			return nil, nil
+		}
 		var c control
 		if json.Unmarshal(e.Body, &c) != nil {
 			return nil, nil

@@ -22,7 +22,7 @@ func (h *Hub) core(ctx context.Context, id string) (*core, error) {
 		fresh := false
 		c := h.rooms.getOrMake(id, func() *core {
 			fresh = true
-			return &core{hub: h, id: id, opened: make(chan struct{})}
+			return &core{hub: h, id: id, opened: make(chan struct{}), calls: calls{bytes: &h.answerBytes, max: int64(h.opts.Bounds.Answers)}}
 		})
 		if fresh {
 			h.background(c.open)
@@ -265,6 +265,7 @@ func (p *pursuit) takeOverLocked() {
 		}
 	}
 	c.followModesLocked()
+	c.calls.unsure() // what was folded here was not observed
 	p.live, p.fold, p.asks = true, nil, nil
 	c.wakeWaitersLocked()
 	close(p.caught)
@@ -321,6 +322,7 @@ func (c *core) discard() {
 	stop := c.stop
 	c.stop = nil
 	c.mu.Unlock()
+	c.calls.clear()
 	if stop != nil {
 		stop()
 	}

@@ -13,9 +13,10 @@ import (
 
 // Bounds of what a room holds.
 const (
-	maxHeld       = 1000 // messages that wait
-	rememberFates = 1000 // of those that waited, for retries
-	heldAtOnce    = 16   // senders whose messages are accepted at the same time
+	maxHeld       = 1000            // messages that wait
+	rememberFates = 1000            // of those that waited, for retries
+	fatesCount    = 5 * time.Minute // as long after the last one a retry is looked up among them
+	heldAtOnce    = 16              // senders whose messages are accepted at the same time
 )
 
 // heldQueue are the messages of a room that wait for a moderator, or for their
@@ -23,6 +24,7 @@ const (
 // for use by many goroutines; the zero value is ready.
 type heldQueue struct {
 	count atomic.Int32 // len(waiting)
+	until atomic.Int64 // when fates count no more, in nanoseconds since 1970
 
 	mu      sync.Mutex // guards the fields below; innermost
 	waiting []*heldDraft
@@ -50,6 +52,33 @@ type heldFate struct {
 
 // refused reports whether it was not accepted.
 func (f *heldFate) refused() bool { return f.err != nil }
+
+// final reports whether it is the answer to a retry as well. What was shed is a new candidate, and
+// what failed is tried again.
+func (f *heldFate) final() bool {
+	if f.err != nil {
+		return asError(f.err).Code.Retry() == RetryNever
+	}
+	return f.receipt.Status == StatusOK || f.receipt.Status == StatusMerged
+}
+
+// remembers reports whether a message may have met its fate of late.
+func (q *heldQueue) remembers() bool { return q.until.Load() > time.Now().UnixNano() }
+
+// decided returns what became of a draft that is the retry of one which has waited. It
+// counts also when messages do not wait any more: what a moderator has dropped stays out.
+func (q *heldQueue) decided(d *Draft) (heldFate, bool) {
+	if !q.remembers() {
+		return heldFate{}, false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f, ok := q.fates.get(d.id)
+	if !ok || f.digest == d.digest && !f.final() {
+		return heldFate{}, false
+	}
+	return sameContent(f, d.digest), true
+}
 
 // empty reports whether nothing waits.
 func (q *heldQueue) empty() bool { return q.count.Load() == 0 }
@@ -81,11 +110,11 @@ func (q *heldQueue) signal() {
 func (q *heldQueue) add(d *heldDraft, delay time.Duration, now time.Time) (fate heldFate, fresh, start bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if f, ok := q.fates.get(d.event.ID); ok {
-		return sameContent(f, d), false, false
+	if f, ok := q.fates.get(d.event.ID); ok && (f.digest != d.event.Digest || f.final()) {
+		return sameContent(f, d.event.Digest), false, false
 	}
 	if i := q.findLocked(d.event.ID); i >= 0 {
-		return sameContent(heldFate{digest: q.waiting[i].event.Digest, receipt: Receipt{Status: StatusHeld}}, d), false, false
+		return sameContent(heldFate{digest: q.waiting[i].event.Digest, receipt: Receipt{Status: StatusHeld}}, d.event.Digest), false, false
 	}
 	if len(q.waiting) >= maxHeld {
 		wait := max(q.waiting[0].due.Sub(now), 100*time.Millisecond)
@@ -105,10 +134,10 @@ func (q *heldQueue) add(d *heldDraft, delay time.Duration, now time.Time) (fate 
 	return heldFate{receipt: Receipt{Status: StatusHeld}}, true, start
 }
 
-// sameContent makes a conflict of a fate if d is not what that was of.
-func sameContent(f heldFate, d *heldDraft) heldFate {
-	if f.digest != d.event.Digest {
-		return heldFate{err: &Error{Code: CodeConflict, Reason: "this id was used for something else"}}
+// sameContent makes a conflict of a fate if it was of other content.
+func sameContent(f heldFate, digest string) heldFate {
+	if f.digest != digest {
+		return heldFate{err: errIDTaken()}
 	}
 	return f
 }
@@ -150,6 +179,7 @@ func (q *heldQueue) settle(d *heldDraft, receipt Receipt, err error) bool {
 	}
 	q.waiting = slices.Delete(q.waiting, i, i+1)
 	q.count.Store(int32(len(q.waiting)))
+	q.until.Store(time.Now().Add(fatesCount).UnixNano())
 	q.fates.put(d.event.ID, heldFate{d.event.Digest, receipt, err})
 	return true
 }

@@ -53,7 +53,10 @@ type Hub struct {
 	resyncs  pool
 
 	opsMu sync.RWMutex // guards ops
-	ops   map[string]OpFunc
+	ops   map[string]operation
+
+	calls       calls        // of operations about no room
+	answerBytes atomic.Int64 // of the answers of calls, over all rooms
 
 	// life ends when the hub is closed.
 	life context.Context
@@ -74,7 +77,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		rooms:    newRegistry[string, *core](),
 		sessions: newRegistry[sessionID, *Session](),
 		users:    newRegistry[string, devices](),
-		ops:      map[string]OpFunc{},
+		ops:      map[string]operation{},
 		webSocket: websocket.Options{
 			Protocols: []string{wire.Subprotocol},
 			Deflate:   !o.NoCompression,
@@ -99,6 +102,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 	h.delivery.Counters = &h.sent
 	h.delivery.Lost = func(c *fanout.Cursor) { h.resyncs.run(func() { h.bringBack(c) }) }
 	h.tags.New = h.newTagger
+	h.calls.bytes, h.calls.max = &h.answerBytes, int64(o.Bounds.Answers)
 	h.engine = fanout.NewEngine(0, o.gaps(), h.batching, func(p any) {
 		o.Logger.Error("a delivery panicked", "panic", p)
 	})

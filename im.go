@@ -26,7 +26,6 @@ package im
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,8 +88,9 @@ type Options struct {
 	// send no Origin, which are not browsers, are not affected.
 	Origins []string
 	// Secret signs session ids and digests, at least 16 bytes; nodes of one cluster share it.
-	// Nil means a random one, which is right for the memory log only: with a
-	// durable log, a retry after a restart would look like a conflict.
+	// Nil means that of the log if it is a [SecretLog], or else a random one, which is right
+	// for the memory log only: with a durable log, a retry after a restart would look like a
+	// conflict, and the hub says so in the Logger.
 	Secret []byte
 	// Logger gets warnings and errors. Nil means slog.Default().
 	Logger *slog.Logger
@@ -134,6 +134,7 @@ type Bounds struct {
 	ResumeEvents int // events that a client may have missed and still resume. Defaults to 1,000
 	RingBatches  int // recent batches kept per room for slow viewers. Defaults to 256
 	RingBytes    int // and their bytes. Defaults to 512 KiB
+	Answers      int // bytes of answers of operations, over all rooms, that are remembered for retries. Defaults to 64 MiB
 	Hooks        int // calls of hooks and operations that hang, before new ones are refused. Defaults to 1,000
 }
 
@@ -193,7 +194,6 @@ func (o *Options) complete() error {
 	if o.Joins.MaxOnline < 0 {
 		return fmt.Errorf("im: Options.Joins.MaxOnline is %d: want a number of sessions, or 0 for any", o.Joins.MaxOnline)
 	}
-	o.Secret = slices.Clone(o.Secret)
 	for i, m := range o.Intercept {
 		if m == nil {
 			return fmt.Errorf("im: Options.Intercept[%d] is nil", i)
@@ -205,20 +205,13 @@ func (o *Options) complete() error {
 			return fmt.Errorf("im: Options.Origins[%d] is %q: want scheme://host or scheme://host:port, nothing behind", i, origin)
 		}
 	}
-	if o.Secret == nil {
-		o.Secret = make([]byte, 32)
-		rand.Read(o.Secret)
-	}
-	if len(o.Secret) < 16 {
-		return fmt.Errorf("im: Options.Secret has %d bytes: want at least 16 random ones", len(o.Secret))
-	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return cmp.Or(o.Flow.complete(), o.completeDurations(), o.Bounds.complete())
+	return cmp.Or(o.completeSecret(), o.Flow.complete(), o.completeDurations(), o.Bounds.complete())
 }
 
 func (o *Options) completeDurations() error {
@@ -268,6 +261,7 @@ func (b *Bounds) complete() error {
 		{"ResumeEvents", &b.ResumeEvents, 1000, 1, 100_000},
 		{"RingBatches", &b.RingBatches, 256, 2, 1 << 16},
 		{"RingBytes", &b.RingBytes, 512 << 10, 4 << 10, 1 << 30},
+		{"Answers", &b.Answers, 64 << 20, 64 << 10, 1 << 30},
 		{"Hooks", &b.Hooks, 1000, 1, 1_000_000},
 	} {
 		if *n.field == 0 {

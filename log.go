@@ -177,7 +177,7 @@ const (
 	DurabilityQuorum                       // on the disks of a majority
 )
 
-// The interfaces below are abilities that a [Log] may add. The hub asks for
+// The interfaces below, and [SecretLog], are abilities that a [Log] may add. The hub asks for
 // them with a type assertion; a decorator of a Log must hand them on.
 
 // DurableLog is a Log that says how safe its events are. Without it a Log

@@ -1,6 +1,7 @@
 package im_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -27,23 +28,22 @@ func (l *mapLog) Append(ctx context.Context, room string, events []*im.Event) ([
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	out := make([]im.Appended, len(events))
-	old := len(l.rooms[room])
-	for i, e := range events {
-		same := func(o *im.Event) bool { return o.ID == e.ID }
-		switch k := slices.IndexFunc(l.rooms[room], same); {
-		case k < 0:
+	var out []im.Appended
+	all := l.rooms[room]
+	for _, e := range events {
+		i, status := slices.IndexFunc(all, func(o *im.Event) bool { return o.ID == e.ID }), im.Duplicate
+		if i < 0 {
+			i, status = len(all), im.Stored
 			stored := *e
-			stored.Pos = l.position(len(l.rooms[room]) + 1)
-			l.rooms[room] = append(l.rooms[room], &stored)
-			out[i] = im.Appended{Pos: stored.Pos, Status: im.Stored}
-		case l.rooms[room][k].Digest == e.Digest:
-			out[i] = im.Appended{Pos: l.position(k + 1), Status: im.Duplicate}
-		default:
-			out[i] = im.Appended{Pos: l.position(k + 1), Status: im.Conflict}
+			stored.Pos = l.position(i + 1)
+			all = append(all, &stored)
+		} else if all[i].Digest != e.Digest {
+			status = im.Conflict
 		}
+		out = append(out, im.Appended{Pos: l.position(i + 1), Status: status})
 	}
-	if fresh := l.rooms[room][old:]; len(fresh) > 0 {
+	if fresh := all[len(l.rooms[room]):]; len(fresh) > 0 {
+		l.rooms[room] = all
 		for _, deliver := range l.followers[room] {
 			deliver(fresh, nil)
 		}
@@ -69,22 +69,16 @@ func (l *mapLog) Read(ctx context.Context, room string, r im.Range) (im.Page, er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	events, err := l.after(ctx, room, r.After)
-	switch before := r.Before; {
-	case err != nil:
+	if b := r.Before; err == nil && b.Epoch == "only" {
+		events = events[:min(len(events), max(int(b.Seq)-int(r.After.Seq)-1, 0))]
+	} else if err == nil && !b.IsZero() {
+		err = fmt.Errorf("room %q before %s: %w", room, b, im.ErrGap)
+	}
+	if err != nil {
 		return im.Page{}, err
-	case before.IsZero():
-	case before.Epoch != "only":
-		return im.Page{}, fmt.Errorf("room %q before %s: %w", room, before, im.ErrGap)
-	case before.Seq <= r.After.Seq:
-		events = nil
-	default:
-		events = events[:min(uint64(len(events)), before.Seq-r.After.Seq-1)]
 	}
-	if r.Max == 0 {
-		r.Max = im.DefaultPage
-	}
-	n := min(r.Max, len(events))
-	page := im.Page{Events: events[:n:n], More: n < len(events)}
+	n := min(len(events), cmp.Or(max(r.Max, 0), im.DefaultPage))
+	page := im.Page{Events: slices.Clip(events[:n]), More: n < len(events)}
 	if r.Newest {
 		page.Events = slices.Clip(events[len(events)-n:])
 	}

@@ -22,7 +22,7 @@ func (c *core) inForce() *Modes {
 // its user now, so that there is no need to ask underModes.
 func (s *Session) unrestricted(room string, u *User) bool {
 	m := s.member(room)
-	return m != nil && (m.core.inForce() == nil && m.core.held.empty() || s.hub.opts.Staff.Allow(u))
+	return m != nil && (m.core.inForce() == nil && m.core.held.empty() && !m.core.held.remembers() || s.hub.opts.Staff.Allow(u))
 }
 
 // underModes submits a draft if the room's modes let its sender send it now.
@@ -41,6 +41,9 @@ func (s *Session) underModes(ctx context.Context, d *Draft, class Class, final S
 			return Receipt{}, errStopped()
 		}
 		return h.submit(ctx, d, final)
+	}
+	if f, ok := c.held.decided(d); ok {
+		return f.receipt, f.err
 	}
 	if m == nil {
 		if c.held.empty() {

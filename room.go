@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-
-	"github.com/google/uuid"
 )
 
 // Room is a handle to a room: an ordered log of events, the state folded from
@@ -28,7 +26,8 @@ func (r *Room) ID() string { return r.id }
 type SendOption func(*Event)
 
 // WithID gives the event an id, so that sending it again has no second effect:
-// 1 to 128 bytes of UTF-8 without control characters. Without it the id is random.
+// 1 to 128 bytes of UTF-8 without control characters. Without it the id is random, or that of
+// the call in an operation; see [OpFunc].
 func WithID(id string) SendOption { return func(e *Event) { e.ID = id } }
 
 // AsUser makes the event come from a user instead of from the host.
@@ -60,8 +59,9 @@ func (r *Room) Send(ctx context.Context, kind Kind, body any, opts ...SendOption
 	for _, opt := range opts {
 		opt(e)
 	}
-	if e.ID == "" {
-		e.ID = uuid.NewString()
+	named := e.ID != ""
+	if !named {
+		r.hub.name(ctx, e)
 	}
 	if !validID(e.ID, maxID) {
 		return nil, errorf(CodeBadRequest, "an event id is 1 to %d bytes of UTF-8 without control characters", maxID)
@@ -74,12 +74,20 @@ func (r *Room) Send(ctx context.Context, kind Kind, body any, opts ...SendOption
 	if spec.Class == Volatile {
 		c.note()
 	}
-	e, _, err = c.append(ctx, e)
+	e, fresh, err := c.append(ctx, e)
+	if err == nil && !named && !fresh {
+		if first := c.stored(ctx, e.ID, e.Pos); first != nil {
+			return first, nil
+		}
+	}
 	return e, err
 }
 
 // Add adds n to the room's total of a kind of the class Merged, for example
 // likes. Viewers are told the total at most twice a second. n is at most 2^53-1.
+//
+// With the context of an operation that was called with a CID it has one effect however
+// often the call is repeated; see [OpFunc]. It is then an event of its own, and stored when Add returns.
 func (r *Room) Add(ctx context.Context, kind Kind, n uint64) error {
 	if spec := r.hub.kinds[kind]; spec.Class != Merged || kind == Presence {
 		return errorf(CodeBadRequest, "kind %q is not merged", kind)
@@ -92,7 +100,14 @@ func (r *Room) Add(ctx context.Context, kind Kind, n uint64) error {
 		return err
 	}
 	defer c.release()
-	return c.merge(kind, n)
+	if !r.hub.inCall(ctx) {
+		return c.merge(kind, n)
+	}
+	body, _ := json.Marshal(mergedBody{N: n})
+	e := &Event{Kind: kind, Body: body}
+	r.hub.name(ctx, e)
+	_, _, err = c.append(ctx, e)
+	return err
 }
 
 // History returns a page of the room's log as viewers see it, without asking
@@ -187,7 +202,9 @@ func (r *Room) control(ctx context.Context, ask control) error {
 		return err
 	}
 	defer c.release()
-	e, _, err := c.store(ctx, &Event{ID: uuid.NewString(), Kind: System, Body: body})
+	e := &Event{Kind: System, Body: body}
+	r.hub.name(ctx, e)
+	e, _, err = c.store(ctx, e)
 	if err != nil {
 		return err
 	}

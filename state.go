@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // RoomState reads the attributes of a room as this node has folded them. What it
@@ -122,13 +120,14 @@ func (r *Room) setState(ctx context.Context, req *setRequest) (id string, versio
 		return "", 0, err
 	}
 	defer c.release()
-	if req.id == "" {
-		req.id = uuid.NewString()
+	change := &Event{ID: req.id, Kind: State, From: req.from, Body: body}
+	if change.ID == "" {
+		r.hub.name(ctx, change)
 	}
-	if !validID(req.id, maxID) {
+	if !validID(change.ID, maxID) {
 		return "", 0, errorf(CodeBadRequest, "an id is 1 to %d bytes of UTF-8 without control characters", maxID)
 	}
-	e, _, err := c.append(ctx, &Event{ID: req.id, Kind: State, From: req.from, Body: body})
+	e, _, err := c.append(ctx, change)
 	if err != nil {
 		return "", 0, err
 	}

@@ -96,6 +96,7 @@ func (h *Hub) maintainLoop() {
 func (h *Hub) maintain() {
 	now := time.Now()
 	h.limits.table.Sweep(h.steady())
+	h.calls.expire(h.steady())
 	idle := now.Add(-h.opts.Timeouts.RoomIdle)
 	for c := range h.openRooms() {
 		if h.life.Err() != nil {
@@ -104,6 +105,7 @@ func (h *Hub) maintain() {
 		ctx, cancel := context.WithTimeout(h.life, h.opts.Timeouts.Hook)
 		h.saveRoom(ctx, c)
 		c.forgetEntries()
+		c.calls.expire(h.steady())
 		c.unload(idle)
 		cancel()
 	}

@@ -165,7 +165,7 @@ func (c *Client) do(ctx context.Context, k *call) (answer, error) {
 }
 
 // doOnce makes a call with a cid until its fate is known: it sends it again
-// when the answer is that the outcome is open.
+// when the answer is that the outcome is open, or that the server goes away.
 func (c *Client) doOnce(ctx context.Context, room *Room, req wire.Request) (Receipt, error) {
 	receipt := Receipt{Status: StatusUnknown, CID: req.CID}
 	retry := backoff{min: c.opt.BackoffMin, max: c.opt.BackoffMax}
@@ -179,8 +179,8 @@ func (c *Client) doOnce(ctx context.Context, room *Room, req wire.Request) (Rece
 		case err == nil && Status(a.msg.Status) != StatusUnknown:
 			receipt.Status, receipt.Event, receipt.Body, receipt.Reason = Status(a.msg.Status), a.msg.Event, a.msg.Body, a.msg.Reason
 			return receipt, nil
-		case errors.As(err, &refusal) && refusal.Code == im.CodeTimeout:
-			advice = refusal.RetryAfter
+		case errors.As(err, &refusal) && (refusal.Code == im.CodeTimeout || refusal.Code == im.CodeShutdown) && c.alive():
+			advice = refusal.RetryAfter // a server that goes away takes nothing new; the next one does
 		case err != nil:
 			if refusal != nil {
 				receipt.Status = StatusRefused
@@ -197,6 +197,13 @@ func (c *Client) doOnce(ctx context.Context, room *Room, req wire.Request) (Rece
 			wait.Stop()
 		}
 	}
+}
+
+// alive reports whether the client has not ended for good.
+func (c *Client) alive() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err == nil
 }
 
 func undecided(ctx context.Context, req *wire.Request) error {

@@ -206,3 +206,34 @@ func TestHistoryAndCall(t *testing.T) {
 		}
 	})
 }
+
+// A call that was not answered goes out again under its cid: over the next connection, after
+// an answer that leaves the outcome open, and when the server that was asked goes away.
+func TestCallIsRepeatedUnderItsCID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		c, p := dialFake(t, f, Options{})
+		call := going(func() (Receipt, error) { return c.Call(t.Context(), "gift.send", "", map[string]int{"n": 3}) })
+		first, _ := p.request(time.Minute)
+		if first.CID == "" || first.Op != "gift.send" {
+			t.Fatalf("%+v", first)
+		}
+		again := func() uint64 {
+			t.Helper()
+			q, _ := p.request(time.Minute)
+			if q.Op != first.Op || q.CID != first.CID || string(q.Body) != string(first.Body) {
+				t.Fatalf("got %+v after %+v", q, first)
+			}
+			return q.ID
+		}
+		p.drop(errCut)
+		p = f.accept()
+		p.sendf(`{"op":"error","id":%d,"code":"timeout","retry_ms":1000}`, again())
+		p.sendf(`{"op":"ack","id":%d,"status":"unknown"}`, again())
+		p.sendf(`{"op":"error","id":%d,"code":"shutdown"}`, again())
+		p.sendf(`{"op":"ack","id":%d,"status":"ok","body":{"balance":7}}`, again())
+		if got, err := call(); err != nil || string(got.Body) != `{"balance":7}` || got.CID != first.CID {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}

@@ -1280,7 +1280,7 @@ class Core {
     });
   }
 
-  /** Makes a request with a cid, again and again under it until its fate is known. */
+  /** Makes a request with a cid, again and again under it until its fate is known: also if the server that was asked goes away. */
   async once(req, { room, cid = this.cid(), signal }) {
     const retry = this.backoff();
     for (;;) {
@@ -1289,7 +1289,7 @@ class Core {
         const { status, event, body, reason } = await this.ask({ ...req, cid }, { room, keep: true, signal });
         if (status !== 'unknown') return { status, event, cid, body, ...(reason && { reason }) };
       } catch (error) {
-        if (!(error instanceof ImError) || error.code !== 'timeout') {
+        if (!(error instanceof ImError) || this.error || !['timeout', 'shutdown'].includes(error.code)) {
           if (!(error instanceof ImError)) throw error;
           const { code, reason, retryAfter, cause } = error;
           throw new ImError(code, reason, { retryAfter, cid, cause });

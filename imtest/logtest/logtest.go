@@ -114,6 +114,9 @@ func (h Harness) Run(t *testing.T) {
 	if _, ok := h.Open(t).(im.SnapshotLog); ok {
 		t.Run("Snapshot", func(t *testing.T) { h.run(t, snapshotCases) })
 	}
+	if _, ok := h.Open(t).(im.SecretLog); ok {
+		t.Run("Secret", func(t *testing.T) { testSecret(h.fixture(t), h.Reopen) })
+	}
 	if h.Reopen != nil {
 		t.Run("Reopen", func(t *testing.T) { testRestart(h.fixture(t), h.Reopen) })
 	}

@@ -451,3 +451,27 @@ test('what is not a message of the protocol ends the connection, not the client'
   await settle();
   assert.equal(s.client.status.phase, 'online');
 });
+
+test('call: repeated under its cid over the next connection, after an open answer, and when the server goes away', async () => {
+  const t = await online();
+  const called = outcome(t.client.call('gift.send', null, { n: 3 }));
+  await settle();
+  const first = t.server.peer.take().at(-1);
+  assert.ok(first.cid);
+  const again = async () => {
+    await t.clock.advance(5_000);
+    const q = t.server.peer.take().findLast((q) => q.op === 'gift.send');
+    assert.equal(q?.cid, first.cid);
+    assert.deepEqual(q.body, first.body);
+    return q.id;
+  };
+  t.server.peer.close();
+  await t.clock.advance(5_000);
+  t.server.peer.say(WELCOME);
+  t.server.peer.say({ op: 'error', id: await again(), code: 'timeout', retry_ms: 1000 });
+  t.server.peer.say({ op: 'ack', id: await again(), status: 'unknown' });
+  t.server.peer.say({ op: 'error', id: await again(), code: 'shutdown' });
+  t.server.peer.say({ op: 'ack', id: await again(), status: 'ok', body: { balance: 7 } });
+  await settle();
+  assert.deepEqual(called.value, { status: 'ok', event: undefined, cid: first.cid, body: { balance: 7 } });
+});
