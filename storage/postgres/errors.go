@@ -27,12 +27,12 @@ func failed(ctx context.Context, what string, err error) error {
 // was lost after that; the server says otherwise only with an error of its own
 // that does not end the session.
 func didNothing(err error) bool {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
-		return e.SeverityUnlocalized == "ERROR" || e.SeverityUnlocalized == "" && e.Severity == "ERROR"
-	}
 	var c *pgconn.ConnectError
-	return errors.As(err, &c) || pgconn.SafeToRetry(err)
+	if errors.As(err, &c) || pgconn.SafeToRetry(err) {
+		return true
+	}
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.SeverityUnlocalized == "ERROR"
 }
 
 // inVain reports whether err is of a statement that had no effect because of

@@ -40,16 +40,18 @@ func (l *Log) Follow(ctx context.Context, room string, after im.Position, delive
 // and returns the row of the room, which it makes if there is none.
 func (l *Log) approach(ctx context.Context, room string, after im.Position, w *follower) (row int64, err error) {
 	w.epoch, w.at = after.Epoch, after.Seq
+	spared := uint64(0) // what was dropped before a start from the oldest is no gap
 	for first := true; ; first = false {
 		v, err := l.view(ctx, room, 0, span{after: w.at, max: pageOf})
 		if err != nil {
 			return 0, failed(ctx, fmt.Sprintf("follow room %q", room), err)
 		}
-		from := im.Position{Epoch: w.epoch, Seq: w.at}
-		if err := v.reaches(from); err != nil {
-			return 0, fmt.Errorf("postgres: follow room %q after %s: %w", room, from, err)
+		if first && after.IsZero() {
+			w.epoch, spared = v.epoch, v.trimmed
 		}
-		w.epoch = v.epoch
+		if v.epoch != w.epoch || w.at > v.head || w.at < v.trimmed && v.trimmed > spared {
+			return 0, fmt.Errorf("postgres: follow room %q after %s.%d: %w", room, w.epoch, w.at, im.ErrGap)
+		}
 		w.give(v.events, v.reached())
 		if w.done {
 			return 0, nil

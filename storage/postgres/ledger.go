@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/liveim/im/ledger"
@@ -123,15 +122,13 @@ func (l *Ledger) tryCommit(ctx context.Context, changes []ledger.Change) ([]ledg
 		}
 		i := order[place-1]
 		c := changes[i]
-		have := ledger.Entry{Version: uint64(version)}
 		if stale != nil && *stale {
-			_, err := c.Apply(have, time.Time{})
+			_, err := c.Apply(ledger.Entry{Version: uint64(version)}, time.Time{})
 			return nil, err
 		}
 		if c.Delete {
 			continue
 		}
-		have.Version-- // what it was before
 		e, err := c.Apply(ledger.Entry{Version: c.Entry.Version}, *updated)
 		if err != nil {
 			return nil, err

@@ -87,7 +87,10 @@ func conditions(q ledger.Query) (where string, args []any) {
 // successor returns the first string after all that begin with prefix, or "" if
 // there is none.
 func successor(prefix string) string {
-	b := []byte(strings.TrimRight(prefix, "\xff"))
+	b := []byte(prefix)
+	for len(b) > 0 && b[len(b)-1] == 0xff {
+		b = b[:len(b)-1]
+	}
 	if len(b) == 0 {
 		return ""
 	}

@@ -32,7 +32,7 @@ CREATE OR REPLACE FUNCTION @.commit_1(
 	p_keys bytea[], p_versions bigint[], p_deletes boolean[], p_order bigint[], p_kinds bytea[], p_states bytea[],
 	p_rooms bytea[], p_users bytea[], p_data bytea[], p_dues timestamptz[])
 RETURNS TABLE (o_i bigint, o_version bigint, o_created timestamptz, o_updated timestamptz, o_stale boolean)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
 	v_now  timestamptz := clock_timestamp();
 	v_n    bigint;
