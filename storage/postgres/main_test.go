@@ -16,7 +16,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(withServer{m}) }
 type withServer struct{ *testing.M }
 
 func (m withServer) Run() int {
-	flag.Parse()
+	if os.Getenv("IM_SOAK") == "" { // each step of a model is a commit or more, on a disk
+		if err := flag.Set("rapid.checks", "40"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	flag.Parse() // may say otherwise
 	server = startServer()
 	defer server.stop()
 	if server.err != nil {
