@@ -55,6 +55,7 @@ func (w *writer) run(t *testing.T, l *Log, name string, stop <-chan struct{}) {
 // was acknowledged is lost, nothing is there twice, and followers on two nodes miss
 // nothing.
 func TestServerIsKilledUnderLoad(t *testing.T) {
+	server.mustBeOurs(t)
 	schema := newSchema(t)
 	nodes := []*Log{openLog(t, LogOptions{Schema: schema, Poll: 200 * time.Millisecond}), openLog(t, LogOptions{Schema: schema, Poll: 200 * time.Millisecond})}
 	tails := []*tail{follow(t, nodes[0], "room", im.Position{}), follow(t, nodes[1], "room", im.Position{})}
@@ -148,6 +149,7 @@ func killOne(t *testing.T) {
 // With synchronous_commit off a crash may lose what was acknowledged: the log
 // says so, and no position names two events, since each crash begins an epoch.
 func TestLooseServerBeginsAnEpochPerCrash(t *testing.T) {
+	server.mustBeOurs(t)
 	schema := newSchema(t)
 	c := database(t).Config()
 	c.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
@@ -187,5 +189,40 @@ func TestLooseServerBeginsAnEpochPerCrash(t *testing.T) {
 		if at := mustAppend(t, l, "old", logtest.Events(im.Normal, fmt.Sprint("after ", round))...)[0].Pos; at.Epoch == before.Epoch {
 			t.Errorf("the epoch is %s before and after the crash", at.Epoch)
 		}
+	}
+}
+
+// After a failover a room that is written to begins an epoch: its events, IDs
+// and snapshot stay, and old positions are gaps.
+func TestFailoverBeginsAnEpoch(t *testing.T) {
+	l := openLog(t, LogOptions{Schema: newSchema(t)})
+	old := mustAppend(t, l, "room", logtest.Events(im.Critical, "a", "b")...)
+	if err := l.SaveSnapshot(t.Context(), "room", im.Snapshot{Pos: old[1].Pos, Data: []byte(`1`)}); err != nil {
+		t.Fatal(err)
+	}
+	w := follow(t, l, "room", old[0].Pos)
+	empty, err := l.Head(t.Context(), "empty")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, l.schema.sql("UPDATE @.room SET era = 'of the old server'"))
+	run(t, l.schema.sql("UPDATE @.meta SET era = 'of the old server'"))
+
+	out := mustAppend(t, l, "room", logtest.Events(im.Critical, "a", "c")...)
+	if out[0].Status != im.Duplicate || out[1].Status != im.Stored || out[1].Pos.Epoch == old[0].Pos.Epoch {
+		t.Errorf("after the failover a retry is %s, and a new event %s at %s; the epoch was %s", out[0].Status, out[1].Status, out[1].Pos, old[0].Pos.Epoch)
+	}
+	w.await(t, 10*time.Second, "the end with ErrGap", func(_ []*im.Event, err error) bool { return errors.Is(err, im.ErrGap) })
+	if _, err := l.Read(t.Context(), "room", im.Range{After: old[0].Pos}); !errors.Is(err, im.ErrGap) {
+		t.Errorf("Read after an old position: %v, want ErrGap", err)
+	}
+	if p, err := l.Read(t.Context(), "room", im.Range{}); err != nil || len(p.Events) != 3 {
+		t.Errorf("%d events are kept, want 3; error %v", len(p.Events), err)
+	}
+	if s, ok, err := l.LoadSnapshot(t.Context(), "room"); !ok || s.Pos.Epoch != out[1].Pos.Epoch || string(s.Data) != "1" {
+		t.Errorf("the snapshot is %v, there %v, error %v: want it in the new epoch", s, ok, err)
+	}
+	if at := mustAppend(t, l, "empty", logtest.Events(im.Critical, "a")...)[0].Pos; at.Epoch == empty.Epoch {
+		t.Errorf("a room that may have been written to before the failover begins at %s, in the old epoch", at)
 	}
 }
