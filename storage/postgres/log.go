@@ -36,6 +36,7 @@ type Log struct {
 	schema  schema
 	sql     statements
 	durable bool
+	secret  []byte
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -111,8 +112,12 @@ func NewLog(ctx context.Context, pool *pgxpool.Pool, o *LogOptions) (*Log, error
 			return nil, failed(ctx, "note that a crash may lose events", err)
 		}
 	}
+	var secret []byte
+	if err := pool.QueryRow(ctx, s.sql("SELECT secret FROM @.meta")).Scan(&secret); err != nil {
+		return nil, failed(ctx, "read the secret", err)
+	}
 	l := &Log{
-		pool: pool, opts: opts, schema: s, sql: statementsOf(s), durable: server.durable,
+		pool: pool, opts: opts, schema: s, sql: statementsOf(s), durable: server.durable, secret: secret,
 		poll:   make(chan struct{}, 1),
 		queues: map[string]*queue{},
 		feeds:  map[int64]*feed{},
@@ -173,3 +178,8 @@ func (l *Log) Durability() im.Durability {
 	}
 	return im.DurabilityMemory
 }
+
+// Secret returns 32 bytes that were made at random with the schema: a secret
+// that all hubs on it share, if none is set. Whoever may read the tables knows it. The caller
+// must not change them.
+func (l *Log) Secret() []byte { return l.secret }

@@ -269,3 +269,13 @@ func TestAppendWhoseContextEnds(t *testing.T) {
 		t.Errorf("the retries are %s and %s, want duplicate and stored", out[0].Status, out[1].Status)
 	}
 }
+
+// All logs of a schema have one secret, and two schemas have two.
+func TestSecret(t *testing.T) {
+	schema := newSchema(t)
+	a, b := openLog(t, LogOptions{Schema: schema}).Secret(), openLog(t, LogOptions{Schema: schema}).Secret()
+	other := openLog(t, LogOptions{Schema: newSchema(t)}).Secret()
+	if len(a) != 32 || string(a) != string(b) || string(a) == string(other) {
+		t.Errorf("the secrets are %x, %x and of another schema %x", a, b, other)
+	}
+}

@@ -13,7 +13,8 @@ CREATE TABLE @.meta (
 	version int NOT NULL,
 	epoch   text NOT NULL,                 -- of rooms that have no row
 	era     text NOT NULL,                 -- see era_1
-	loose   boolean NOT NULL DEFAULT false -- a crash of the server may lose events
+	loose   boolean NOT NULL DEFAULT false, -- a crash of the server may lose events
+	secret  bytea NOT NULL DEFAULT decode(replace(concat(gen_random_uuid(), gen_random_uuid()), '-', ''), 'hex')
 );
 -- Unlogged: empty after every crash of the server, which is what it is for.
 CREATE UNLOGGED TABLE @.run (
