@@ -212,6 +212,8 @@ func TestObjection(t *testing.T) {
 		{from: "gift", to: "storage/bolt", toModule: "storage/bolt", want: "cannot depend on a nested one"},
 		{from: "storage/natslog", fromModule: "storage/natslog", to: "imtest/logtest", want: "a test kit"},
 		{from: "storage/natslog", fromModule: "storage/natslog", to: "internal/wire", want: "its own version"},
+		{from: "storage/postgres", fromModule: "storage/postgres", to: "ledger"},
+		{from: "storage/postgres", fromModule: "storage/postgres", to: "imtest/ledgertest", want: "a test kit"},
 		{from: "bench", fromModule: "bench", to: "internal/ws"},
 		{from: "examples/liveroom", to: "internal/replay"},
 		{from: "web/test/browser/hub", to: "."},
