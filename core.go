@@ -147,7 +147,7 @@ func (c *core) sealLocked(now time.Time) {
 	for _, e := range c.incoming {
 		shown, ask := c.fold.apply(e)
 		if shown != nil {
-			items = append(items, fanout.Item{Seq: e.Pos.Seq, Lane: laneOf(e.Class), JSON: encodeEvent(shown)})
+			items = append(items, fanout.Item{Seq: e.Pos.Seq, Lane: laneOf(e.Class), JSON: encodeEvent(shown), Key: c.fold.key})
 		}
 		if ask != nil {
 			c.obeyLocked(ask)

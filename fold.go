@@ -12,6 +12,7 @@ import (
 type fold struct {
 	limits  stateLimits
 	seq     uint64 // of the last event applied
+	key     string // that it has changed; empty: it was no state event, or lost
 	cells   cells
 	modes   *Modes // of cells; nil: none. It is replaced, never changed
 	closed  bool
@@ -63,7 +64,7 @@ func (f *fold) apply(e *Event) (visible *Event, ask *control) {
 	if e.Pos.Seq <= f.seq {
 		return nil, nil
 	}
-	f.seq = e.Pos.Seq
+	f.seq, f.key = e.Pos.Seq, ""
 	switch {
 	case e.Kind == State:
 		o, shown := f.change(e)

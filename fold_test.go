@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -58,7 +59,7 @@ func checkDerived(rt *rapid.T, f *fold) {
 		if c.Until > 0 && (due == 0 || c.Until < due) {
 			due = c.Until
 		}
-		if key[:3] != reservedPrefix {
+		if !strings.HasPrefix(key, reservedPrefix) {
 			own, bytes = own+1, bytes+c.size(key)
 		}
 	}

@@ -84,6 +84,7 @@ func (f *fold) change(e *Event) (outcome, *Event) {
 	}
 	if c.Delete {
 		f.drop(c.Key, e.Pos.Seq)
+		f.key = c.Key
 		return outcome{}, e
 	}
 	next := cell{Value: c.Value, Version: e.Pos.Seq, Until: c.Until, Owner: c.Owner}
@@ -116,6 +117,7 @@ func (f *fold) change(e *Event) (outcome, *Event) {
 		return outcome{Version: old.Version, Reason: reason}, nil
 	}
 	f.put(c.Key, next)
+	f.key = c.Key
 	if next.Owner != "" {
 		f.present(next.Owner)
 	}

@@ -33,8 +33,8 @@ func (p *StatePolicy) complete() error {
 	p.Rules = slices.Clone(p.Rules)
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if !validID(r.Prefix, maxStateKey) || strings.HasPrefix(r.Prefix, reservedPrefix) || strings.HasPrefix(reservedPrefix, r.Prefix) {
-			return fmt.Errorf("im: Options.State.Rules[%d].Prefix is %q: want 1 to %d bytes of UTF-8 without control characters that do not begin like %q", i, r.Prefix, maxStateKey, reservedPrefix)
+		if !validID(r.Prefix, maxStateKey) || strings.HasPrefix(r.Prefix, reservedPrefix) {
+			return fmt.Errorf("im: Options.State.Rules[%d].Prefix is %q: want 1 to %d bytes of UTF-8 without control characters that do not begin with %q", i, r.Prefix, maxStateKey, reservedPrefix)
 		}
 		r.Set, r.Add, r.Delete = slices.Clone(r.Set), slices.Clone(r.Add), slices.Clone(r.Delete)
 	}
