@@ -27,11 +27,22 @@ func (c *cell) size(key string) int { return len(key) + len(c.Value) + len(c.Own
 // an entry has to look at all of them. The zero value is ready.
 type cells struct {
 	m       map[string]*cell
-	sorted  []string // the keys
-	own     int      // keys that are not the hub's
-	bytes   int      // of those
+	sorted  []keyed // the same, by key
+	own     int     // keys that are not the hub's
+	bytes   int     // of those
 	due     deadlines
 	encoded json.RawMessage // all of them as clients get them; nil: to be made again
+}
+
+type keyed struct {
+	key string
+	*cell
+}
+
+// find returns where a key stands, or would stand, in sorted.
+func (s *cells) find(key string) int {
+	i, _ := slices.BinarySearchFunc(s.sorted, key, func(k keyed, key string) int { return strings.Compare(k.key, key) })
+	return i
 }
 
 func (s *cells) get(key string) cell {
@@ -44,11 +55,12 @@ func (s *cells) get(key string) cell {
 // put sets a key, and returns what it was.
 func (s *cells) put(key string, next *cell) (old cell) {
 	s.encoded = nil
+	i := s.find(key)
 	if c := s.m[key]; c != nil {
 		old = *c
+		s.sorted[i].cell = next
 	} else {
-		i, _ := slices.BinarySearch(s.sorted, key)
-		s.sorted = slices.Insert(s.sorted, i, key)
+		s.sorted = slices.Insert(s.sorted, i, keyed{key, next})
 	}
 	if s.m == nil {
 		s.m = map[string]*cell{}
@@ -76,7 +88,7 @@ func (s *cells) drop(key string) (old cell, ok bool) {
 	}
 	s.encoded = nil
 	delete(s.m, key)
-	i, _ := slices.BinarySearch(s.sorted, key)
+	i := s.find(key)
 	s.sorted = slices.Delete(s.sorted, i, i+1)
 	if !strings.HasPrefix(key, reservedPrefix) {
 		s.own--
@@ -91,23 +103,22 @@ func (s *cells) json() json.RawMessage {
 		return s.encoded
 	}
 	size := 2
-	for _, key := range s.sorted {
-		c := s.m[key]
+	for _, c := range s.sorted {
 		if c.encoded == nil {
 			shown := wire.Cell{Value: c.Value, Version: c.Version, Until: c.Until, Owner: c.Owner}
-			if strings.HasPrefix(key, reservedPrefix) {
+			if strings.HasPrefix(c.key, reservedPrefix) {
 				shown.Until = 0 // modes say themselves when they end
 			}
-			c.encoded = wire.AppendCell(nil, key, shown)
+			c.encoded = wire.AppendCell(nil, c.key, shown)
 		}
 		size += len(c.encoded) + 1
 	}
 	all := append(make([]byte, 0, size), '{')
-	for i, key := range s.sorted {
+	for i, c := range s.sorted {
 		if i > 0 {
 			all = append(all, ',')
 		}
-		all = append(all, s.m[key].encoded...)
+		all = append(all, c.encoded...)
 	}
 	s.encoded = append(all, '}')
 	return s.encoded

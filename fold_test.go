@@ -3,7 +3,6 @@ package im
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -68,8 +67,8 @@ func checkDerived(rt *rapid.T, f *fold) {
 		rt.Fatalf("%d keys of %d bytes are counted as %d of %d", own, bytes, f.cells.own, f.cells.bytes)
 	case own > f.limits.keys || bytes > f.limits.bytes:
 		rt.Fatalf("%d keys of %d bytes are over the limits", own, bytes)
-	case !slices.Equal(f.cells.sorted, slices.Sorted(maps.Keys(f.cells.m))):
-		rt.Fatalf("the sorted keys are %q", f.cells.sorted)
+	case !slices.IsSortedFunc(f.cells.sorted, func(a, b keyed) int { return strings.Compare(a.key, b.key) }) || len(f.cells.sorted) != len(f.cells.m):
+		rt.Fatalf("the sorted keys are %v", f.cells.sorted)
 	case f.cells.nextDue() != due:
 		rt.Fatalf("the first key expires at %d, not at %d", due, f.cells.nextDue())
 	case fmt.Sprint(owners) != fmt.Sprint(f.owners):
@@ -78,6 +77,11 @@ func checkDerived(rt *rapid.T, f *fold) {
 	for user := range f.asked {
 		if owners[user] == 0 {
 			rt.Fatalf("%s owns nothing and is asked for", user)
+		}
+	}
+	for _, c := range f.cells.sorted {
+		if f.cells.m[c.key] != c.cell {
+			rt.Fatalf("key %q has another value where it is sorted", c.key)
 		}
 	}
 	var state map[string]struct {
