@@ -63,18 +63,24 @@ func (p plan) at(wall func() time.Time, least time.Duration) (at time.Time) {
 func (c *core) lookAfter() {
 	ctx, cancel := context.WithTimeout(c.hub.life, c.hub.opts.Timeouts.Hook)
 	defer cancel()
-	least := time.Second // until it is folded, or tried again
+	idle := false
 	_ = c.hub.protect("removing what has expired", func() error {
 		events := c.overdue(time.Now())
-		if len(events) == 0 {
-			least = time.Millisecond
+		if idle = len(events) == 0; idle {
 			return nil
 		}
 		_, err := c.storeAll(ctx, events)
 		return err
 	})
+	least := time.Second // until it is folded, or tried again
+	if idle && !c.hub.draining() {
+		least = time.Millisecond
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.broken {
+		least = time.Second
+	}
 	c.planned = plan{}
 	c.planLocked(least)
 }

@@ -175,6 +175,21 @@ func TestFoldIgnoresWhatItHasSeen(t *testing.T) {
 	}
 }
 
+func TestFoldReadsSnapshotsOfVersion1(t *testing.T) {
+	f := newFold(testLimits())
+	old := `{"v":1,"cells":{"a":{"value":1,"version":3},"im.modes":{"value":{"slow_ms":5000,"until":9},"version":4}},"closed":true,"outcomes":{"x":{"version":3}},"order":["x"],"lost":[2]}`
+	if err := f.load(json.RawMessage(old), 4); err != nil {
+		t.Fatal(err)
+	}
+	if a := f.cells.get("a"); string(a.Value) != "1" || a.Version != 3 || f.cells.own != 1 || f.cells.nextDue() != 9 || f.modes == nil || !f.closed {
+		t.Fatalf("it reads %+v, due %d, modes %v", a, f.cells.nextDue(), f.modes)
+	}
+	again := newFold(testLimits())
+	if err := again.load(f.snapshot().encode(), 4); err != nil || string(again.state()) != string(f.state()) {
+		t.Fatalf("%v: %s became %s", err, f.state(), again.state())
+	}
+}
+
 func TestRecentForgetsTheOldest(t *testing.T) {
 	r := newRecent[int, string](3)
 	for i := range 5 {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,7 +268,7 @@ func TestExpiryBearsAWallClockThatIsSet(t *testing.T) {
 func TestSyncSeesWhatOtherNodesHaveWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := sharedLog(t)
-		a, b := imtest.NewHub(t, &im.Options{Log: log}), imtest.NewHub(t, &im.Options{Log: log})
+		a, b := imtest.NewHub(t, &im.Options{Log: log}), imtest.NewHub(t, &im.Options{Log: tardyLog{log}})
 		for i := range 20 {
 			set(t, a.Room("42"), "slide", i)
 			var wg sync.WaitGroup
@@ -284,7 +285,7 @@ func TestSyncSeesWhatOtherNodesHaveWritten(t *testing.T) {
 			}
 		}
 		head, err := log.Head(t.Context(), "42")
-		if err != nil || head.Seq > 100 {
+		if err != nil || head.Seq > 60 {
 			t.Fatalf("200 calls of Sync and 20 changes took %d events (%v): calls that come together share one", head.Seq, err)
 		}
 		if page, _ := a.Room("42").History(t.Context(), im.Range{}); len(page.Events) != 20 {
@@ -338,6 +339,51 @@ func TestWatchYieldsTheNewestValues(t *testing.T) {
 			if code(err) != im.CodeBadRequest {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// tardyLog takes its time.
+type tardyLog struct{ *im.MemoryLog }
+
+func (l tardyLog) Append(ctx context.Context, room string, events []*im.Event) ([]im.Appended, error) {
+	pass(10 * time.Millisecond)
+	return l.MemoryLog.Append(ctx, room, events)
+}
+
+// stubbornLog takes nothing while it is told to.
+type stubbornLog struct {
+	*im.MemoryLog
+	refuses atomic.Bool
+	refused atomic.Int64
+}
+
+func (l *stubbornLog) Append(ctx context.Context, room string, events []*im.Event) ([]im.Appended, error) {
+	if l.refuses.Load() {
+		l.refused.Add(1)
+		return nil, im.ErrNotStored
+	}
+	return l.MemoryLog.Append(ctx, room, events)
+}
+
+func TestExpiryWaitsForALogThatTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &stubbornLog{MemoryLog: sharedLog(t)}
+		hub := imtest.NewHub(t, patient(log))
+		room := hub.Room("42")
+		set(t, room, "poll", 1, im.WithTTL(10*time.Second))
+		ann := hub.Join("42", user("ann"))
+		sit(t, ann, "seat.1")
+		log.refuses.Store(true)
+		ann.Leave("42")
+		pass(time.Minute)
+		if n := log.refused.Load(); n < 30 || n > 200 {
+			t.Fatalf("it tried %d times in a minute", n)
+		}
+		log.refuses.Store(false)
+		pass(10 * time.Second)
+		if value(t, room, "poll") != "" || value(t, room, "seat.1") != "" {
+			t.Fatal("what had to go is still there")
 		}
 	})
 }

@@ -29,7 +29,7 @@ func TestAppendMessageSaysWhatJSONSays(t *testing.T) {
 	}
 	sameAsJSON(t, &Message{})
 	sameAsJSON(t, &Message{Op: OpWelcome, User: &User{ID: "<ann>\u2028\n\x7f\xff", Roles: []string{}}})
-	sameAsJSON(t, &Message{Op: OpDirect, Body: json.RawMessage(`{"a":[1]}`), State: map[string]Cell{"k": {json.RawMessage(`1`), 2}}, Held: &Event{ID: "x"}, Events: []Event{{ID: "y"}}})
+	sameAsJSON(t, &Message{Op: OpDirect, Body: json.RawMessage(`{"a":[1]}`), State: map[string]Cell{"k": {Value: json.RawMessage(`1`), Version: 2}}, Held: &Event{ID: "x"}, Events: []Event{{ID: "y"}}})
 }
 
 func sameAsJSON(t *testing.T, m *Message) {
