@@ -54,11 +54,18 @@ type core struct {
 	online   int                  // the count that was last told
 	onlineAt time.Time            // when
 	merging  map[Kind]*merge
-	expiry   *time.Timer // ends the modes
-	arrivals arrivals    // whom sessions have not been told of
-	entries  entries     // what sessions get that enter now
+	planned  plan   // what the hub's agenda has for the room
+	owners   owners // of keys of the state
+	watches  []*stateWatch
+	barrier  *barrier // that is to be appended next, for calls of Sync that wait
+	syncing  bool     // somebody appends barriers
+	arrivals arrivals // whom sessions have not been told of
+	entries  entries  // what sessions get that enter now
 
 	announcing bool // a flush is planned that tells who is in the room
+
+	due   time.Time // when the hub looks after the room; guarded by agenda.mu
+	place int       // in the agenda, from 1 on; 0: none; guarded by agenda.mu
 }
 
 // member is one session in one room.
@@ -142,7 +149,7 @@ func (c *core) sealLocked(now time.Time) {
 		c.observeCall(e)
 		shown, ask := c.fold.apply(e)
 		if shown != nil {
-			items = append(items, fanout.Item{Seq: e.Pos.Seq, Lane: laneOf(e.Class), JSON: encodeEvent(shown)})
+			items = append(items, fanout.Item{Seq: e.Pos.Seq, Lane: laneOf(e.Class), JSON: encodeEvent(shown), Key: c.fold.key})
 		}
 		if ask != nil {
 			c.obeyLocked(ask)
@@ -153,7 +160,7 @@ func (c *core) sealLocked(now time.Time) {
 	c.incoming = c.incoming[:0]
 	c.feed.Push(items, c.fold.seq, now)
 	c.used = now
-	c.followModesLocked()
+	c.followFoldLocked(now, c.halfGrace())
 }
 
 // obeyLocked puts out the sessions that a control event names. They are no
@@ -166,6 +173,9 @@ func (c *core) obeyLocked(ask *control) {
 	}
 	if ask.Type == controlKick {
 		c.noteKickLocked(ask.User)
+	}
+	if ask.Type != controlClose && ask.Type != controlKick {
+		return
 	}
 	for i := len(c.members) - 1; i >= 0; i-- {
 		m := c.members[i]
@@ -246,6 +256,7 @@ func (c *core) addLocked(m *member, cursor *fanout.Cursor, old *member) {
 	c.members = append(c.members, m)
 	c.cursors = append(c.cursors, cursor)
 	c.noteStaffLocked(m)
+	c.ownerCameLocked(m.session.userID())
 }
 
 // remove takes a session out of the room and returns its cursor, nil if it was
@@ -268,7 +279,9 @@ func (c *core) removeLocked(m *member) *fanout.Cursor {
 	m.slot = -1
 	delete(c.staff, m)
 	c.used = time.Now()
-	c.arrivals.leave(m.session.User().ID, c.used)
+	user := m.session.userID()
+	c.arrivals.leave(user, c.used)
+	c.ownerLeftLocked(user, c.used)
 	return cursor
 }
 

@@ -76,6 +76,7 @@ func (c *core) open() {
 		c.hub.rooms.removeIf(c.id, c)
 		return
 	}
+	c.removeOverdue(ctx)
 	c.mu.Lock()
 	broken := c.broken
 	c.renewing = broken
@@ -149,7 +150,7 @@ func (c *core) resumePoint(head Position) (Position, bool) {
 // one, or with the oldest event.
 func (c *core) startOver(ctx context.Context, head Position) (p *pursuit, after Position, err error) {
 	log := c.hub.opts.Log
-	p = &pursuit{core: c, epoch: head.Epoch, head: head.Seq, fold: newFold(maxStateKeys), caught: make(chan struct{})}
+	p = &pursuit{core: c, epoch: head.Epoch, head: head.Seq, fold: newFold(standardLimits()), caught: make(chan struct{})}
 	if sl, ok := log.(SnapshotLog); ok {
 		s, found, err := sl.LoadSnapshot(ctx, c.id)
 		if err != nil {
@@ -248,7 +249,7 @@ func (p *pursuit) takeLocked(events []*Event, err error) (news bool) {
 // closed meanwhile leave.
 func (p *pursuit) takeOverLocked() {
 	c := p.core
-	first := c.fold == nil
+	first, old := c.fold == nil, c.fold
 	c.fold, c.epoch, c.incoming = p.fold, p.epoch, nil
 	c.received = max(p.head, p.fold.seq)
 	if first {
@@ -264,7 +265,11 @@ func (p *pursuit) takeOverLocked() {
 			c.obeyLocked(&control{Type: controlClose})
 		}
 	}
-	c.followModesLocked()
+	if !first {
+		c.rewatchLocked(old)
+	}
+	c.owners.ver = ^uint64(0) // of another fold
+	c.followFoldLocked(time.Now(), ownerLease)
 	c.calls.unsure() // what was folded here was not observed
 	p.live, p.fold, p.asks = true, nil, nil
 	c.wakeWaitersLocked()
@@ -318,7 +323,7 @@ func (c *core) abandon() {
 func (c *core) discard() {
 	c.mu.Lock()
 	c.gone = true
-	c.planExpiryLocked(0) // never
+	c.planLocked(0) // never
 	stop := c.stop
 	c.stop = nil
 	c.mu.Unlock()

@@ -51,6 +51,8 @@ type Hub struct {
 	pressure pressure
 	sent     fanout.Counters
 	resyncs  pool
+	agenda   agenda
+	overdue  pool // looks after rooms that the agenda names
 
 	opsMu sync.RWMutex // guards ops
 	ops   map[string]operation
@@ -99,6 +101,8 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 		h.intercepted = m(h.intercepted)
 	}
 	h.resyncs = pool{max: 8, start: h.background, protect: h.protect}
+	h.overdue = pool{max: 8, start: h.background, protect: h.protect}
+	h.agenda.run = func(c *core) { h.overdue.run(c.lookAfter) }
 	h.delivery.Counters = &h.sent
 	h.delivery.Lost = func(c *fanout.Cursor) { h.resyncs.run(func() { h.bringBack(c) }) }
 	h.tags.New = h.newTagger

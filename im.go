@@ -64,6 +64,8 @@ type Options struct {
 	// Staff are the roles whose users a room's [Modes] do not restrict, and who see held
 	// messages and decide about them. Nil means "host" and "moderator"; empty means nobody.
 	Staff Senders
+	// State says which keys of a room's state clients may change.
+	State StatePolicy
 	// Text returns what a message says to people, for the modes that look at it; "" if it says
 	// nothing. It must be quick and always return the same for the same body. Nil means
 	// a body that is a string, and the field "text" of one that is an object.
@@ -211,7 +213,7 @@ func (o *Options) complete() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return cmp.Or(o.completeSecret(), o.Flow.complete(), o.completeDurations(), o.Bounds.complete())
+	return cmp.Or(o.completeSecret(), o.Flow.complete(), o.State.complete(), o.completeDurations(), o.Bounds.complete())
 }
 
 func (o *Options) completeDurations() error {

@@ -60,7 +60,8 @@ type KindSpec struct {
 	Class Class
 	// From says which clients may send it. Nil means none: the kind comes from
 	// the host or from a registered operation. For [State] it says who may use
-	// the operation "state.set".
+	// the operations "state.set", "state.add" and "modes.set" for all keys; Options.State
+	// gives others the right to some.
 	From Senders
 }
 

@@ -163,6 +163,14 @@ func (m *Modes) restricts() bool {
 // over reports whether the modes have ended by themselves.
 func (m *Modes) over(now time.Time) bool { return !m.Until.IsZero() && !now.Before(m.Until) }
 
+// untilMillis is Until in milliseconds since 1970, 0 for never.
+func (m *Modes) untilMillis() int64 {
+	if m.Until.IsZero() {
+		return 0
+	}
+	return m.Until.UnixMilli()
+}
+
 // allows reports whether the shield lets a user through.
 func (m *Modes) allows(u *User) bool {
 	return slices.ContainsFunc(m.Allow, func(who string) bool {
@@ -208,7 +216,8 @@ func (r *Room) SetModes(ctx context.Context, m Modes, opts ...SetOption) (versio
 	if err != nil {
 		return 0, err
 	}
-	return r.change(ctx, change, opts)
+	o, err := r.change(ctx, change, opts)
+	return o.Version, err
 }
 
 // change is the change of the state that sets the modes.
@@ -228,7 +237,14 @@ func (m *Modes) change(now time.Time) (stateChange, error) {
 
 // setModes answers "modes.set".
 func (s *Session) setModes(ctx context.Context, req *wire.Request) error {
-	if err := s.mayChange(ctx, req); err != nil {
+	if err := s.mayAct(ctx, req.Room); err != nil {
+		return err
+	}
+	u := s.User()
+	if !s.hub.kinds[State].From.Allow(&u) {
+		return errNotYours()
+	}
+	if err := s.takeChange(req, &u); err != nil {
 		return err
 	}
 	change, err := parseModesRequest(req.Body, s.hub.opts.Now())
@@ -239,16 +255,16 @@ func (s *Session) setModes(ctx context.Context, req *wire.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, req, body, func(body json.RawMessage) (stateChange, error) {
-		var c stateChange // as the interceptors left it
-		if err := json.Unmarshal(body, &c); err != nil || c.Key != modesKey {
-			return c, &Error{Code: CodeInternal, Reason: "an interceptor made something else of the modes", cause: err}
+	return s.change(ctx, req, body, func(body json.RawMessage) (r setRequest, err error) {
+		c := &r.change // as the interceptors left it
+		if err := json.Unmarshal(body, c); err != nil || c.Key != modesKey || !c.check() {
+			return r, &Error{Code: CodeInternal, Reason: "an interceptor made something else of the modes", cause: err}
 		}
 		if c.Delete {
-			return c, nil
+			return r, nil
 		}
-		_, err := parseModes(c.Value)
-		return c, err
+		_, err = parseModes(c.Value)
+		return r, err
 	})
 }
 

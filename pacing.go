@@ -73,7 +73,7 @@ func (s *Session) waitFor(req *wire.Request) (wait time.Duration) {
 		}
 	default:
 		wait = max(wait, l.waitUser(u, "", l.Requests, 1, now))
-		if req.Op != wire.OpStateSet && req.Op != wire.OpModesSet {
+		if req.Op != wire.OpStateSet && req.Op != wire.OpStateAdd && req.Op != wire.OpModesSet {
 			return wait
 		}
 		kind = State

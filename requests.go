@@ -2,10 +2,8 @@ package im
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"runtime/debug"
-	"strconv"
 
 	"github.com/liveim/im/internal/fanout"
 	"github.com/liveim/im/internal/wire"
@@ -110,7 +108,7 @@ func (s *Session) handle(req *wire.Request) error {
 		return s.send(ctx, req)
 	case wire.OpHistory:
 		return s.history(ctx, req)
-	case wire.OpStateSet:
+	case wire.OpStateSet, wire.OpStateAdd:
 		return s.setState(ctx, req)
 	case wire.OpModesSet:
 		return s.setModes(ctx, req)
@@ -215,75 +213,4 @@ func (s *Session) history(ctx context.Context, req *wire.Request) error {
 	events, whole := encodePage(page.Events, fanout.TierFull, r.Newest)
 	s.outlet.Send(wire.AppendHistory(nil, req.ID, req.Room, epoch, events, page.Missed, page.More || !whole))
 	return nil
-}
-
-// setState answers "state.set".
-func (s *Session) setState(ctx context.Context, req *wire.Request) error {
-	if err := s.mayChange(ctx, req); err != nil {
-		return err
-	}
-	return s.change(ctx, req, req.Body, parseStateChange)
-}
-
-// mayChange reports whether the session may change the room's state now.
-func (s *Session) mayChange(ctx context.Context, req *wire.Request) error {
-	if err := s.mayAct(ctx, req.Room); err != nil {
-		return err
-	}
-	u := s.User()
-	if !s.hub.kinds[State].From.Allow(&u) {
-		return &Error{Code: CodeForbidden, Reason: "you may not change this room's state"}
-	}
-	if err := checkCID(req.CID); err != nil {
-		return err
-	}
-	if err := s.hub.limits.takeUser(&u, State, 1, s.hub.steady()); err != nil {
-		return err
-	}
-	return nil
-}
-
-// change makes a change of the state and answers with the version. parse reads the body as the
-// interceptors have left it.
-func (s *Session) change(ctx context.Context, req *wire.Request, body json.RawMessage, parse func(json.RawMessage) (stateChange, error)) error {
-	var version uint64
-	draft := s.draft(req, s.User(), State)
-	draft.Body = body
-	receipt, err := s.hub.submit(ctx, draft, func(ctx context.Context, d *Draft) (Receipt, error) {
-		change, err := parse(d.Body)
-		if err != nil {
-			return Receipt{}, err
-		}
-		id, v, err := s.hub.Room(d.room).setState(ctx, &setRequest{change: change, from: d.from, id: d.id})
-		if err != nil {
-			return unknownOr(err)
-		}
-		version = v
-		return Receipt{Status: StatusOK, Event: id}, nil
-	})
-	if err != nil {
-		return err
-	}
-	var answer json.RawMessage
-	if receipt.Status == StatusOK {
-		answer = versionBody(version)
-	}
-	s.outlet.Send(wire.AppendAck(nil, req.ID, string(receipt.Status), receipt.Event, answer))
-	return nil
-}
-
-// parseStateChange reads the body of "state.set".
-func parseStateChange(body json.RawMessage) (stateChange, error) {
-	var c stateChange
-	if err := json.Unmarshal(body, &c); err != nil {
-		return c, errorf(CodeBadRequest, `the body of state.set is {"key":…,"value":…} or {"key":…,"delete":true}`)
-	}
-	if !c.Delete && len(c.Value) == 0 {
-		return c, errorf(CodeBadRequest, `state.set needs a "value", or "delete":true`)
-	}
-	return c, checkOwnKey(c.Key)
-}
-
-func versionBody(version uint64) json.RawMessage {
-	return append(strconv.AppendUint([]byte(`{"version":`), version, 10), '}')
 }

@@ -45,6 +45,7 @@ type logged struct {
 	pos   im.Position
 	class im.Class
 	id    string
+	state bool // all of the same key
 }
 
 type resumeMachine struct {
@@ -102,14 +103,14 @@ func (m *resumeMachine) send(rt *rapid.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			m.events = append(m.events, logged{pos, im.Critical, ""})
+			m.events = append(m.events, logged{pos, im.Critical, "", true})
 			continue
 		}
 		e, err := room.Send(m.rt.Context(), kind, fmt.Sprintf("%d %0*d", m.made, rapid.IntRange(1, 200).Draw(rt, "size"), 0))
 		if err != nil {
 			rt.Fatal(err)
 		}
-		m.events = append(m.events, logged{e.Pos, e.Class, e.ID})
+		m.events = append(m.events, logged{e.Pos, e.Class, e.ID, false})
 	}
 }
 
@@ -247,6 +248,12 @@ func (m *resumeMachine) loseLog(rt *rapid.T) {
 // viewer was told.
 func (m *resumeMachine) check(rt *rapid.T, f *follower) {
 	volatileGone := 0
+	lastState := im.Position{}
+	for _, e := range m.events {
+		if e.state {
+			lastState = e.pos
+		}
+	}
 	for _, e := range m.events {
 		if e.pos.Epoch != f.pos.Epoch || e.pos.Seq <= f.from.Seq || e.pos.Seq > f.pos.Seq {
 			continue
@@ -257,6 +264,7 @@ func (m *resumeMachine) check(rt *rapid.T, f *follower) {
 		switch {
 		case e.class == im.Volatile:
 			volatileGone++
+		case e.state && e.pos != lastState: // who lags gets the newest value of a key
 		case e.class == im.Normal && f.tier != "critical", e.class == im.Critical:
 			rt.Fatalf("%s event %v is missing for a viewer of tier %s at %v, unflagged", e.class, e.pos, f.tier, f.pos)
 		}

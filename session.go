@@ -87,6 +87,14 @@ func (s *Session) User() User {
 	return User{}
 }
 
+// userID is User().ID.
+func (s *Session) userID() string {
+	if u := s.user.Load(); u != nil {
+		return u.ID
+	}
+	return ""
+}
+
 // Addr returns the client's address, behind the proxies that Options.Proxies names.
 // It is invalid for a session that came over no network.
 func (s *Session) Addr() netip.Addr { return s.addr }

@@ -22,9 +22,10 @@ func (c *core) save(ctx context.Context) error {
 		return nil
 	}
 	n := c.unsaved
-	s := Snapshot{Pos: Position{c.epoch, c.fold.seq}, Data: c.fold.save()}
+	pos, state := Position{c.epoch, c.fold.seq}, c.fold.snapshot()
 	c.mu.Unlock()
 	c.obey()
+	s := Snapshot{Pos: pos, Data: state.encode()}
 	if err := sl.SaveSnapshot(ctx, c.id, s); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@
 // the wait. What happens to a request whose connection is lost before the
 // answer:
 //
-//   - [Room.Send], [Room.Set], [Room.Delete] and [Client.Call] carry a client id,
+//   - [Room.Send], [Room.Set], [Room.Increment], [Room.Delete] and [Client.Call] carry a client id,
 //     the cid, and are sent again under it after the reconnect. They have one
 //     effect however often that happens, and return the first answer.
 //   - [Room.History] only reads, and is sent again.

@@ -73,7 +73,8 @@ func (r *Room) SetModes(ctx context.Context, m im.Modes, opts ...SetOption) (ver
 	if err != nil {
 		return 0, fmt.Errorf("client: encode the modes: %w", err)
 	}
-	return r.set(ctx, wire.OpModesSet, raw)
+	a, err := r.set(ctx, wire.OpModesSet, raw)
+	return a.Version, err
 }
 
 // PassHeld lets a held message be shown at once, or as soon as no earlier one of

@@ -82,15 +82,20 @@ func encode(body any) (json.RawMessage, error) {
 	return raw, nil
 }
 
-// stateChange is the body of "state.set".
+// stateChange is the body of "state.set" and "state.add".
 type stateChange struct {
 	Key    string          `json:"key"`
 	Value  json.RawMessage `json:"value,omitempty"`
 	Delete bool            `json:"delete,omitempty"`
+	Add    *int64          `json:"add,omitempty"`
 	If     *uint64         `json:"if,omitempty"`
+	Min    *int64          `json:"min,omitempty"`
+	Max    *int64          `json:"max,omitempty"`
+	TTL    int64           `json:"ttl_ms,omitempty"`
+	Owner  bool            `json:"owner,omitempty"`
 }
 
-// SetOption is a condition of [Room.Set] and [Room.Delete].
+// SetOption is an option of [Room.Set], [Room.Increment], [Room.Delete] and [Room.SetModes].
 type SetOption func(*stateChange)
 
 // IfVersion lets a change take effect only if the key has this version, as
@@ -108,41 +113,14 @@ func (r *Room) Set(ctx context.Context, key string, value any, opts ...SetOption
 	if err != nil {
 		return 0, fmt.Errorf("client: encode the value of %q: %w", key, err)
 	}
-	return r.change(ctx, stateChange{Key: key, Value: raw}, opts)
+	a, err := r.change(ctx, wire.OpStateSet, stateChange{Key: key, Value: raw}, opts)
+	return a.Version, err
 }
 
 // Delete removes a key of the room's state. It is otherwise like [Room.Set].
 func (r *Room) Delete(ctx context.Context, key string, opts ...SetOption) error {
-	_, err := r.change(ctx, stateChange{Key: key, Delete: true}, opts)
+	_, err := r.change(ctx, wire.OpStateSet, stateChange{Key: key, Delete: true}, opts)
 	return err
-}
-
-func (r *Room) change(ctx context.Context, s stateChange, opts []SetOption) (uint64, error) {
-	for _, o := range opts {
-		o(&s)
-	}
-	raw, err := json.Marshal(&s)
-	if err != nil {
-		return 0, fmt.Errorf("client: encode the change of %q: %w", s.Key, err)
-	}
-	return r.set(ctx, wire.OpStateSet, raw)
-}
-
-// set makes a change of the state and returns the version that the answer tells.
-func (r *Room) set(ctx context.Context, op string, body json.RawMessage) (uint64, error) {
-	receipt, err := r.c.doOnce(ctx, r, wire.Request{Op: op, Room: r.name, CID: r.c.newCID(), Body: body})
-	if err != nil {
-		return 0, err
-	}
-	var answer struct {
-		Version uint64 `json:"version"`
-	}
-	if len(receipt.Body) > 0 {
-		if err := json.Unmarshal(receipt.Body, &answer); err != nil {
-			return 0, fmt.Errorf("client: the version that %s answers: %w", op, err)
-		}
-	}
-	return answer.Version, nil
 }
 
 // HistoryOptions say which page of a room's log to return. The zero value is

@@ -50,7 +50,7 @@ func (r *replay) check(line string) error {
 		}
 		return r.outcome("send call", f[1]+" "+f[2], nil)
 	case "version":
-		return r.outcome("set modes", f[1]+" "+f[2], nil)
+		return r.outcome("set add modes", f[1]+" "+f[2], nil)
 	case "closed":
 		return r.closed(im.Code(f[1]))
 	case "state":

@@ -140,7 +140,7 @@ func followers(lines []string) int {
 // do starts what an @ line says.
 func (r *replay) do(ctx context.Context, line string) error {
 	verb, rest, _ := strings.Cut(line, " ")
-	n := map[string]int{"send": 4, "call": 4, "set": 4, "delete": 3, "decide": 3, "modes": 3}[verb]
+	n := map[string]int{"send": 4, "call": 4, "set": 4, "add": 3, "delete": 3, "decide": 3, "modes": 3}[verb]
 	args := strings.SplitN(rest, " ", max(n, 2))
 	arg := func(i int) string {
 		if i < len(args) {
@@ -220,6 +220,10 @@ func (r *replay) request(ctx context.Context, verb string, room *Room, arg func(
 	case "set":
 		version(arg(3))
 		v, err := room.Set(ctx, arg(1), json.RawMessage(arg(2)), cond...)
+		return fmt.Sprint(arg(1), " ", v), err
+	case "add":
+		by, _ := strconv.ParseInt(arg(2), 10, 64)
+		_, v, err := room.Increment(ctx, arg(1), by)
 		return fmt.Sprint(arg(1), " ", v), err
 	case "delete":
 		version(arg(2))

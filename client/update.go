@@ -127,6 +127,10 @@ type Cell struct {
 	Value json.RawMessage
 	// Version is the seq of the event that set it, never 0.
 	Version uint64
+	// Until is when the key expires, in milliseconds since 1970 by the server's clock; 0: never.
+	Until int64
+	// Owner is the user whose leaving removes the key; empty: nobody's.
+	Owner string
 }
 
 // Status is the fate of something that was sent.

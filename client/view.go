@@ -128,15 +128,17 @@ func (v *view) fold(e *im.Event) {
 		Key    string          `json:"key"`
 		Value  json.RawMessage `json:"value"`
 		Delete bool            `json:"delete"`
+		Until  int64           `json:"until"`
+		Owner  string          `json:"owner"`
 	}
-	if json.Unmarshal(e.Body, &change) != nil || change.Key == "" {
+	if json.Unmarshal(e.Body, &change) != nil || change.Key == "" || !change.Delete && len(change.Value) == 0 {
 		return
 	}
 	if change.Delete {
 		delete(v.state, change.Key)
 		return
 	}
-	v.state[change.Key] = Cell{change.Value, e.Pos.Seq}
+	v.state[change.Key] = Cell{change.Value, e.Pos.Seq, change.Until, change.Owner}
 }
 
 // total writes what an event of a merged kind says of the room's total.
@@ -145,7 +147,7 @@ func (v *view) total(e *im.Event) {
 		Total json.RawMessage `json:"total"`
 	}
 	if json.Unmarshal(e.Body, &b) == nil && len(b.Total) > 0 {
-		v.state["im.total."+string(e.Kind)] = Cell{b.Total, e.Pos.Seq}
+		v.state["im.total."+string(e.Kind)] = Cell{Value: b.Total, Version: e.Pos.Seq}
 	}
 }
 

@@ -230,17 +230,43 @@ export interface Page<Body = any> {
   missed: number;
 }
 
-/** The state that all in a room share: values by key, each with a version. */
+export interface StateOptions extends Sendable {
+  /** The version that the key must have, 0: it must not be there; else the change rejects with 'conflict'. */
+  if?: number;
+}
+
+export interface KeepOptions extends StateOptions {
+  /** Milliseconds after which the key disappears by itself. */
+  ttl?: number;
+  /** The key is this user's, and disappears a few seconds after the last of their connections has left the room. */
+  owner?: boolean;
+}
+
+/** A key of the state. */
+export interface Cell<T = any> {
+  value: T;
+  version: number;
+  /** When it disappears, in milliseconds since 1970 by the server's clock; see `Client.now`. */
+  until?: number;
+  /** The user whose leaving removes it. */
+  owner?: string;
+}
+
+/** The state that all in a room share: values by key, each with a version. A page that lags gets the newest values only. */
 export interface State {
   get<T = any>(key: string): T | undefined;
   /** For `if`; 0 if the key is not there. */
   version(key: string): number;
+  cell<T = any>(key: string): Cell<T> | undefined;
   entries(): IterableIterator<[string, any]>;
-  /** Sets the key, if it has the version `if` where that is given (0: if it is not there), else rejects with 'conflict'. Resolves with the new version. */
-  set(key: string, value: unknown, options?: Sendable & { if?: number }): Promise<number>;
-  delete(key: string, options?: Sendable & { if?: number }): Promise<void>;
-  /** Calls fn at each change of the key, with undefined and 0 when it is removed. Returns a function that ends it. */
-  on<T = any>(key: string, fn: (value: T | undefined, version: number) => void, options?: Abortable): () => void;
+  all(): Record<string, any>;
+  /** Sets the key. Resolves with its new version. */
+  set(key: string, value: unknown, options?: KeepOptions): Promise<number>;
+  /** Adds to a whole number; a key that is not there counts as 0. Rejects with 'conflict' if that would leave `min` and `max`. Without `ttl` and `owner` they stay as they were. */
+  add(key: string, delta: number, options?: KeepOptions & { min?: number; max?: number }): Promise<{ value: number; version: number }>;
+  delete(key: string, options?: StateOptions): Promise<void>;
+  /** Calls fn at each change of the key, or of all keys that begin like 'seat.*'; with undefined and 0 when it is removed. Returns a function that ends it. */
+  on<T = any>(key: string, fn: (value: T | undefined, version: number, key: string) => void, options?: Abortable): () => void;
 }
 
 /** What a room restricts, by the names on the wire; docs/protocol.md has their bounds. Nothing: {}. */

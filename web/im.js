@@ -683,16 +683,16 @@ class Membership {
       } else if (e.seq > this.pos.seq) {
         this.pos = position(this.pos.epoch, e.seq);
         const change = fold ? changeOf(e) : null;
-        if (change) this.write(change.key, change.delete ? null : { value: change.value, version: e.seq });
+        if (change) this.write(change, e.seq);
         this.show('event', { ...e, replayed: false }, this.pos);
         if (change) this.tellKey(change.key);
       }
     }
   }
 
-  write(key, cell) {
-    if (cell) this.state.set(key, cell);
-    else this.state.delete(key);
+  write({ key, value, until, owner, ...change }, version) {
+    if (change.delete) this.state.delete(key);
+    else this.state.set(key, { value, version, ...(until && { until }), ...(owner && { owner }) });
   }
 
   tellKey(key) {
@@ -716,7 +716,7 @@ class Membership {
 
 /** What an event does to the state: a change of a key, or the new total of a merged kind such as likes. */
 const changeOf = (e) => {
-  if (e.kind === 'state' && e.body?.key !== undefined) return e.body;
+  if (e.kind === 'state' && e.body?.key !== undefined && (e.body.delete || e.body.value !== undefined)) return e.body;
   if (e.merged && e.body?.total !== undefined) return { key: `im.total.${e.kind}`, value: e.body.total };
   return null;
 };
@@ -1592,31 +1592,50 @@ class State {
     return this.#r.state.get(key)?.version ?? 0;
   }
 
+  /** {value, version, until?, owner?} of the key, or undefined. */
+  cell(key) {
+    const cell = this.#r.state.get(key);
+    return cell && { ...cell };
+  }
+
   /** The keys and their values at this moment. */
   entries() {
     return new Map([...this.#r.state].map(([key, cell]) => [key, cell.value])).entries();
   }
 
+  /** The same as an object. */
+  all() {
+    return Object.fromEntries(this.entries());
+  }
+
   /** Sets the key, if it has the version `if` where that is given (0: if it is not there). Resolves with the new version. */
-  async set(key, value, { if: version, ...how } = {}) {
+  async set(key, value, options) {
     if (value === undefined) throw new TypeError('state.set: the value is undefined; use state.delete, or null');
-    const { body } = await this.#change({ key, value, if: version }, how);
-    return body?.version ?? 0;
+    return (await this.#change('set', { key, value }, options))?.version ?? 0;
+  }
+
+  /** Adds to a whole number, within min and max; a key that is not there counts as 0. Resolves with {value, version}. */
+  async add(key, add, { min, max, ...options } = {}) {
+    return this.#change('add', { key, add, min, max }, options);
   }
 
   /** Removes the key. */
-  async delete(key, { if: version, ...how } = {}) {
-    await this.#change({ key, delete: true, if: version }, how);
+  async delete(key, options) {
+    await this.#change('set', { key, delete: true }, options);
   }
 
-  /** Calls fn(value, version) at each change of the key; undefined and 0 when it is removed. Returns a function that ends it. */
+  /** Calls fn(value, version, key) at each change of the key, or with 'seat.*' of all that begin so; undefined and 0 when it is removed. Returns a function that ends it. */
   on(key, fn, options) {
-    return this.#r.keys.on(key, fn, options);
+    const { keys, handlers } = this.#r;
+    if (!key.endsWith('*')) return keys.on(key, (value, version) => fn(value, version, key), options);
+    const prefix = key.slice(0, -1);
+    return handlers.on('state', (e) => e.key.startsWith(prefix) && fn(e.value, e.version, e.key), options);
   }
 
-  #change(body, { cid, signal }) {
+  async #change(op, body, { if: version, ttl, owner, cid, signal } = {}) {
     const r = this.#r;
-    return r.core.once({ op: 'state.set', room: r.name, body }, { room: r, cid, signal });
+    const more = { if: version, ttl_ms: ttl, owner: owner || undefined };
+    return (await r.core.once({ op: `state.${op}`, room: r.name, body: { ...body, ...more } }, { room: r, cid, signal })).body;
   }
 }
 

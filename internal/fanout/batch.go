@@ -20,6 +20,10 @@ type Batch struct {
 	count [lanes]int    // by lane
 	size  int           // bytes of the items
 	at    time.Time     // when it was sealed
+	// dead says of items with a Key that a later batch, or a later item, has a newer value; nil: none has a
+	// Key. superseded says that there are such items.
+	dead       []atomic.Bool
+	superseded atomic.Bool
 	sharedBytes
 }
 
@@ -34,18 +38,19 @@ func (b *Batch) holds(t Tier) bool {
 }
 
 // frame returns the batch as bytes of the format for the tier, or nil if it
-// holds nothing for it.
-func (b *Batch) frame(f transport.Format, t Tier) []byte {
+// holds nothing for it. A lean frame leaves out items that are superseded: whoever gets it gets the newer
+// values later. It may hold no event at all, for the session's position.
+func (b *Batch) frame(f transport.Format, t Tier, lean bool) []byte {
 	if !b.holds(t) {
 		return nil
 	}
-	return b.bytes(kind{format: f, tier: t}, func() []byte { return b.encode(f, t) })
+	return b.bytes(kind{format: f, tier: t, lean: lean}, func() []byte { return b.encode(f, t, lean) })
 }
 
-func (b *Batch) encode(f transport.Format, t Tier) []byte {
+func (b *Batch) encode(f transport.Format, t Tier, lean bool) []byte {
 	events := make([][]byte, 0, len(b.items))
-	for _, it := range b.items {
-		if it.Lane <= t {
+	for i, it := range b.items {
+		if it.Lane <= t && !(lean && b.dead[i].Load()) {
 			events = append(events, it.JSON)
 		}
 	}
@@ -54,11 +59,11 @@ func (b *Batch) encode(f transport.Format, t Tier) []byte {
 
 // marked is frame with the mark in front that all clients share which are where c is and in no
 // other room: that of the position after the batch. m makes it.
-func (b *Batch) marked(f transport.Format, t Tier, c *Cursor, m transport.Marker) []byte {
+func (b *Batch) marked(f transport.Format, t Tier, lean bool, c *Cursor, m transport.Marker) []byte {
 	if !b.holds(t) {
 		return nil
 	}
-	k := kind{f, t, c.Epoch}
+	k := kind{f, t, lean, c.Epoch}
 	if w := b.find(k); w != nil {
 		return w
 	}
@@ -68,7 +73,7 @@ func (b *Batch) marked(f transport.Format, t Tier, c *Cursor, m transport.Marker
 				return "", 0
 			}
 			return c.Epoch, b.to
-		}), b.encode(f, t)...)
+		}), b.encode(f, t, lean)...)
 	})
 }
 
@@ -101,6 +106,7 @@ type encoding struct {
 type kind struct {
 	format transport.Format
 	tier   Tier
+	lean   bool
 	epoch  string // of the mark in front; empty: none is
 }
 

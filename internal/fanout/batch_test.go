@@ -38,7 +38,7 @@ func TestBatchIsEncodedOncePerFormatAndTier(t *testing.T) {
 		for _, f := range []counting{{&n}, {&m}} {
 			for _, tier := range []Tier{TierCritical, TierReduced, TierFull} {
 				key := fmt.Sprint(f.n == &n, tier)
-				frame := unsafe.SliceData(b.frame(f, tier))
+				frame := unsafe.SliceData(b.frame(f, tier, false))
 				if was, ok := seen[frame]; ok && was != key {
 					t.Errorf("%s and %s share bytes", key, was)
 				}
@@ -53,11 +53,11 @@ func TestBatchIsEncodedOncePerFormatAndTier(t *testing.T) {
 
 func TestEqualFormatsShareBytes(t *testing.T) {
 	b := sealed(t, "c")[0]
-	x, y := b.frame(lines('x'), TierFull), b.frame(lines('x'), TierFull)
+	x, y := b.frame(lines('x'), TierFull, false), b.frame(lines('x'), TierFull, false)
 	if &x[0] != &y[0] {
 		t.Error("formats that are == got bytes of their own")
 	}
-	if z := b.frame(lines('z'), TierFull); &x[0] == &z[0] {
+	if z := b.frame(lines('z'), TierFull, false); &x[0] == &z[0] {
 		t.Error("formats that differ share bytes")
 	}
 }
@@ -74,7 +74,7 @@ func TestConcurrentFirstUseEncodesOnce(t *testing.T) {
 			<-begin
 			for _, b := range batches {
 				for tier := range lanes {
-					frames[i] = append(frames[i], unsafe.SliceData(b.frame(counting{&n}, tier)))
+					frames[i] = append(frames[i], unsafe.SliceData(b.frame(counting{&n}, tier, false)))
 				}
 			}
 			frames[i] = append(frames[i], unsafe.SliceData(shared.frame(counting{&n})))
@@ -101,7 +101,7 @@ func TestBatchChainPerTier(t *testing.T) {
 	} {
 		stream := ""
 		for i, b := range batches {
-			frame := b.frame(shared, tier)
+			frame := b.frame(shared, tier, false)
 			if (frame != nil) != b.holds(tier) {
 				t.Errorf("tier %d, batch %d: holds is %v, the frame %q", tier, i, b.holds(tier), frame)
 			}

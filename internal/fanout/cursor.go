@@ -79,7 +79,7 @@ func (c *Cursor) activate() {
 
 // gather adds to s what the session has not got yet, and stops at the first
 // batch beyond the budget of bytes. Volatile events of batches older than oldest
-// are left out and counted. It reports false if the cursor has fallen out of the
+// are left out and counted, superseded ones without a word. It reports false if the cursor has fallen out of the
 // feed.
 func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 	batches, ok := c.since(s)
@@ -115,7 +115,8 @@ func (c *Cursor) gather(s *Scratch, budget int, oldest time.Time) bool {
 			}
 		}
 		marked := c.outlet.alone && c.at <= b.to // in front of the frame
-		frame := c.frame(b, tier, marked)
+		lean := b.superseded.Load() && b.at.Before(oldest)
+		frame := c.frame(b, tier, lean, marked)
 		if missed > 0 && (frame != nil || i == len(batches)-1) {
 			seg := segment{from: fromGap, cursor: c, next: number, counted: counted, missed: missed, seq: b.prev[TierFull], told: true}
 			if frame == nil {
@@ -180,7 +181,7 @@ func (c *Cursor) quick(s *Scratch, budget int, oldest time.Time) bool {
 		if b.at.Before(oldest) {
 			return false
 		}
-		frames[i] = c.frame(b, c.tier, alone)
+		frames[i] = c.frame(b, c.tier, false, alone)
 		if budget -= len(frames[i]); budget <= 0 {
 			return false
 		}
@@ -192,12 +193,12 @@ func (c *Cursor) quick(s *Scratch, budget int, oldest time.Time) bool {
 }
 
 // frame returns a batch as the session gets it, with the client's position in front if marked.
-func (c *Cursor) frame(b *Batch, t Tier, marked bool) []byte {
+func (c *Cursor) frame(b *Batch, t Tier, lean, marked bool) []byte {
 	o := c.outlet
 	if marked {
-		return b.marked(o.shared, t, c, o.conn.(transport.Marker))
+		return b.marked(o.shared, t, lean, c, o.conn.(transport.Marker))
 	}
-	return b.frame(o.shared, t)
+	return b.frame(o.shared, t, lean)
 }
 
 // since returns the batches that the session has not got yet. An outlet that ends

@@ -43,4 +43,7 @@ type Item struct {
 	Seq  uint64
 	Lane Lane
 	JSON []byte // as wire.AppendEvent writes it
+	// Key names what the event is the newest value of; empty: nothing. All events of a key have the same lane. Sessions
+	// that lag do without those that a later one has superseded.
+	Key string
 }

@@ -128,7 +128,7 @@ func BenchmarkFlushBaseline(b *testing.B) {
 			for b.Loop() {
 				c.seal(time.Now())
 				batches, _ := c.feed.Since(c.feed.Next()-1, nil)
-				bufs[0] = batches[0].frame(shared, TierFull)
+				bufs[0] = batches[0].frame(shared, TierFull, false)
 				for _, conn := range conns {
 					if _, err := conn.TrySend(bufs); err != nil {
 						b.Fatal(err)
@@ -235,7 +235,7 @@ func BenchmarkEncode(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				batches[0].known.Store(nil)
-				batches[0].frame(shared, TierFull)
+				batches[0].frame(shared, TierFull, false)
 			}
 		})
 	}

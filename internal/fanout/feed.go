@@ -1,6 +1,9 @@
 package fanout
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // FeedLimits bounds a feed. All three must be positive.
 type FeedLimits struct {
@@ -21,8 +24,15 @@ type Feed struct {
 	first  uint64
 	next   uint64
 	bytes  int
-	to     uint64        // the position after the newest batch
-	last   [lanes]uint64 // by tier: the end of the newest batch that held something for it
+	to     uint64             // the position after the newest batch
+	last   [lanes]uint64      // by tier: the end of the newest batch that held something for it
+	newest map[string]itemRef // by Key of items in the ring; nil: there are none
+}
+
+// itemRef is where an item is.
+type itemRef struct {
+	batch *Batch
+	i     int
 }
 
 // NewFeed returns a feed of the room that starts at position seq. The limits
@@ -43,7 +53,7 @@ func (f *Feed) startAt(seq uint64) {
 // Restart begins anew at position seq, as after a change of epoch: every
 // cursor has fallen out of the feed.
 func (f *Feed) Restart(seq uint64) {
-	f.ring, f.bytes = nil, 0
+	f.ring, f.bytes, f.newest = nil, 0, nil
 	f.next++
 	f.first = f.next
 	f.startAt(seq)
@@ -76,6 +86,7 @@ func (f *Feed) seal(items []Item, size int, now time.Time) {
 	for _, it := range items {
 		b.count[it.Lane]++
 	}
+	f.supersede(b)
 	for t := range f.last {
 		if b.holds(Tier(t)) {
 			f.last[t] = b.to
@@ -89,6 +100,7 @@ func (f *Feed) put(b *Batch) {
 	for f.next > f.first && (int(f.next-f.first) == f.limits.Batches || f.bytes+b.size > f.limits.Bytes) {
 		old := &f.ring[f.first%uint64(len(f.ring))]
 		f.bytes -= (*old).size
+		f.forget(*old)
 		*old = nil
 		f.first++
 	}
@@ -98,6 +110,38 @@ func (f *Feed) put(b *Batch) {
 	f.ring[f.next%uint64(len(f.ring))] = b
 	f.bytes += b.size
 	f.next++
+}
+
+// supersede notes which items in the ring b has newer values of.
+func (f *Feed) supersede(b *Batch) {
+	for i, it := range b.items {
+		if it.Key == "" {
+			continue
+		}
+		if b.dead == nil {
+			b.dead = make([]atomic.Bool, len(b.items))
+		}
+		if f.newest == nil {
+			f.newest = map[string]itemRef{}
+		}
+		if old, ok := f.newest[it.Key]; ok {
+			old.batch.dead[old.i].Store(true)
+			old.batch.superseded.Store(true)
+		}
+		f.newest[it.Key] = itemRef{b, i}
+	}
+}
+
+// forget drops what refers to a batch that leaves the ring.
+func (f *Feed) forget(b *Batch) {
+	if b.dead == nil {
+		return
+	}
+	for i, it := range b.items {
+		if f.newest[it.Key] == (itemRef{b, i}) {
+			delete(f.newest, it.Key)
+		}
+	}
 }
 
 func (f *Feed) grow() {

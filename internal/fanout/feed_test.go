@@ -78,7 +78,7 @@ func TestFeedPositionMayLieBehindTheLastItem(t *testing.T) {
 		t.Errorf("the feed is at %d, want 12", f.Seq())
 	}
 	b, _ := f.Since(0, nil)
-	if got := brief(t, string(b[0].frame(shared, TierFull))); got[0] != "5>10 c10" {
+	if got := brief(t, string(b[0].frame(shared, TierFull, false))); got[0] != "5>10 c10" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -101,7 +101,7 @@ func TestFeedRestart(t *testing.T) {
 	next := f.Next()
 	f.Push(makeItems(3, "v"), 0, time.Time{})
 	b, ok := f.Since(next, nil)
-	if !ok || brief(t, string(b[0].frame(shared, TierFull)))[0] != "3>4 v4" {
+	if !ok || brief(t, string(b[0].frame(shared, TierFull, false)))[0] != "3>4 v4" {
 		t.Error("the chain does not begin anew")
 	}
 }

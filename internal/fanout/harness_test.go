@@ -214,6 +214,9 @@ func makeItems(after uint64, lanes string) []Item {
 		seq := after + 1 + uint64(i)
 		e := wire.Event{Seq: seq, ID: fmt.Sprint("e", seq), Kind: lanes[i : i+1], At: 1}
 		items[i] = Item{Seq: seq, Lane: Lane(bytes.IndexByte([]byte("cnv"), lanes[i])), JSON: wire.AppendEvent(nil, &e)}
+		if c := lanes[i]; c >= 'A' && c <= 'Z' { // a new value of this key
+			items[i].Lane, items[i].Key = Critical, lanes[i:i+1]
+		}
 	}
 	return items
 }

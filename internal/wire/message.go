@@ -108,18 +108,13 @@ func appendArrivals(dst []byte, a *Arrivals) []byte {
 	return append(strconv.AppendInt(dst, int64(a.N), 10), '}')
 }
 
-// AppendCells appends the state of a room, with its keys in the given order. Values must be valid
-// JSON; line breaks in them are dropped.
-func AppendCells(dst []byte, keys []string, cell func(key string) Cell) []byte {
-	dst = append(dst, '{')
-	for i, key := range keys {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		c := cell(key)
-		dst = append(AppendString(dst, key), `:{"value":`...)
-		dst = append(append(dst, compact(c.Value)...), `,"version":`...)
-		dst = append(strconv.AppendUint(dst, c.Version, 10), '}')
-	}
-	return append(dst, '}')
+// AppendCell appends one key of a room's state, as a field of the object that is the state. The
+// value must be valid JSON; line breaks in it are dropped.
+func AppendCell(dst []byte, key string, c Cell) []byte {
+	w := fields(append(AppendString(dst, key), `:{"value":`...))
+	w = append(append(w, compact(c.Value)...), `,"version":`...)
+	w = strconv.AppendUint(w, c.Version, 10)
+	w.int(`,"until":`, c.Until)
+	w.string(`,"owner":`, c.Owner)
+	return append(w, '}')
 }

@@ -19,6 +19,7 @@ const (
 	OpSend     = "send"
 	OpHistory  = "history"
 	OpStateSet = "state.set"
+	OpStateAdd = "state.add"
 	OpModesSet = "modes.set"
 	OpHeldPass = "held.pass"
 	OpHeldDrop = "held.drop"
@@ -138,10 +139,13 @@ type Arrivals struct {
 }
 
 // Cell is the value of one key of a room's state. Version is the seq of the
-// event that set it.
+// event that set it. Until is when the key expires, in milliseconds since 1970, Owner the user whose
+// leaving removes it; most keys have neither.
 type Cell struct {
 	Value   json.RawMessage `json:"value"`
 	Version uint64          `json:"version"`
+	Until   int64           `json:"until,omitempty"`
+	Owner   string          `json:"owner,omitempty"`
 }
 
 // Statuses of an "ack" or a "fate".

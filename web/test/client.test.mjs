@@ -192,6 +192,42 @@ test('compare and set', async () => {
   await assert.rejects(room.state.set('seat', undefined), TypeError);
 });
 
+test('counters, keys that expire, keys with an owner', async () => {
+  const t = await online();
+  const { room } = await enter(t, '42', {}, { state: { 'seat.2': { value: 'bob', version: 90, owner: 'u2', until: 5000 } } });
+  const asked = async (what) => {
+    const done = outcome(what);
+    await settle();
+    const [q] = t.server.peer.take();
+    return [q, done];
+  };
+  const [set] = await asked(room.state.set('seat.1', 'ann', { ttl: 60_000, owner: true, if: 0 }));
+  assert.deepEqual([set.op, set.body], ['state.set', { key: 'seat.1', value: 'ann', if: 0, ttl_ms: 60_000, owner: true }]);
+  const [add, sum] = await asked(room.state.add('stock', -1, { min: 0 }));
+  assert.deepEqual([add.op, add.body], ['state.add', { key: 'stock', add: -1, min: 0 }]);
+  t.server.peer.say({ op: 'ack', id: add.id, status: 'ok', body: { version: 103, value: 6 } });
+  await settle();
+  assert.deepEqual(sum.value, { version: 103, value: 6 });
+  const heard = [];
+  room.state.on('seat.*', (...args) => heard.push(args));
+  const off = room.state.on('stock', (...args) => heard.push(args));
+  const state = (seq, body) => ({ seq, id: `e-${seq}`, kind: 'state', at: 1, body });
+  t.server.peer.say({ op: 'events', room: '42', prev: 100, to: 105, events: [
+    state(102, { key: 'seat.1', value: 'ann', until: 9000, owner: 'u1' }),
+    state(103, { key: 'stock', value: 6, add: -1 }),
+    state(104, { key: 'stock', add: -1 }), // as a page of the history has it: not what it led to
+    state(105, { key: 'seat.2', delete: true }),
+  ] });
+  assert.deepEqual(heard, [['ann', 102, 'seat.1'], [6, 103, 'stock'], [undefined, 0, 'seat.2']]);
+  assert.deepEqual(room.state.all(), { 'seat.1': 'ann', stock: 6 });
+  assert.deepEqual(room.state.cell('seat.1'), { value: 'ann', version: 102, until: 9000, owner: 'u1' });
+  assert.equal(room.state.cell('seat.2'), undefined);
+  off();
+  t.server.peer.say({ op: 'events', room: '42', prev: 105, to: 106, events: [] }); // newer values are on their way
+  t.server.peer.say({ op: 'events', room: '42', prev: 106, to: 107, events: [state(107, { key: 'stock', value: 5 })] });
+  assert.deepEqual([heard.length, room.state.get('stock'), room.position.seq], [3, 5, 107]);
+});
+
 test('a room that is joined twice, one that is refused, one from which one is put out', async () => {
   const t = await online();
   const { room, seen } = await enter(t);

@@ -65,7 +65,7 @@ class Replay {
 
   do(line) {
     const [verb, ...words] = line.split(' ');
-    const n = { send: 4, call: 4, set: 4, delete: 3, decide: 3, modes: 3 }[verb] ?? 2;
+    const n = { send: 4, call: 4, set: 4, add: 3, delete: 3, decide: 3, modes: 3 }[verb] ?? 2;
     const args = [...words.slice(0, n - 1), ...(words.length >= n ? [words.slice(n - 1).join(' ')] : [])];
     if (verb === 'connect') return this.connect(args[0]);
     if (verb === 'close') return this.client.close();
@@ -111,6 +111,8 @@ class Replay {
         const [, value, version] = /^(.*?)(?: (\d+))?$/.exec([b, c].filter((x) => x !== undefined).join(' '));
         return `${a} ${await room.state.set(a, JSON.parse(value), condition(version))}`;
       }
+      case 'add':
+        return `${a} ${(await room.state.add(a, Number(b))).version}`;
       case 'delete':
         return void (await room.state.delete(a, condition(b)));
       case 'modes':
@@ -206,7 +208,7 @@ class Replay {
     } else if (what === 'ack') {
       await this.outcome(['send', 'call'], (o) => o.value === `${this.cids.get(name) ?? name} ${words[2]}`);
     } else if (what === 'version') {
-      await this.outcome(['set', 'modes'], (o) => o.value === `${name} ${words[2]}`);
+      await this.outcome(['set', 'add', 'modes'], (o) => o.value === `${name} ${words[2]}`);
     } else if (what === 'closed') {
       assert.equal(this.client.status.phase, 'closed');
       assert.equal(this.client.status.error.code, name === '-' ? 'closed' : name);

@@ -44,6 +44,9 @@ export async function main(saved: Position | null): Promise<Position | null> {
     const shown: boolean = status === 'ok' || status === 'merged';
     console.log(shown, cid);
     const version: number = await room.state.set('slide', 12, { if: room.state.version('slide') });
+    const { value: left } = await room.state.add('stock', -1, { min: 0 });
+    await room.state.set('seat.1', 'ann', { if: 0, owner: true, ttl: 60_000 });
+    room.state.on<string>('seat.*', (who, at, key) => console.log(who?.length, at, key, left.toFixed(), room.state.cell<string>(key)?.owner));
     const points = await client.call<{ points: number }>('quiz.answer', '42', { answer: version });
     console.log(points.body?.points, client.latency?.toFixed(), client.now());
   } catch (error) {
