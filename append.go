@@ -45,6 +45,12 @@ func (c *core) storeAll(ctx context.Context, events []*Event) ([]Appended, error
 			e.Digest = h.digest(e.Kind, e.From.ID, e.Body)
 		}
 	}
+	return c.storeReady(ctx, events)
+}
+
+// storeReady appends events that are complete.
+func (c *core) storeReady(ctx context.Context, events []*Event) ([]Appended, error) {
+	h := c.hub
 	results, err := h.opts.Log.Append(ctx, c.id, events)
 	switch {
 	case errors.Is(err, ErrNotStored):

@@ -1642,12 +1642,27 @@ class Room {
     await r.core.once({ op, room: r.name, body: { event, reason } }, { room: r, cid, signal });
   }
 
-  /** A page of the room's log: {epoch, events, more, missed}. */
-  async history({ after, before, max, newest, signal } = {}) {
+  /** A page of the room's log: {epoch, events, more, next, missed}. */
+  async history({ after, before, from, to, kinds, max, newest, signal } = {}) {
     const r = this.#r;
-    const req = { op: 'history', room: r.name, after: after ?? undefined, before: before ?? undefined, max, newest };
-    const { epoch, events = [], more = false, missed = 0 } = await r.core.ask(req, { room: r, keep: true, signal });
-    return { epoch, events, more, missed };
+    const ms = (time) => (time == null ? undefined : +time);
+    const req = { op: 'history', room: r.name, after: after ?? undefined, before: before ?? undefined, from: ms(from), to: ms(to), kinds, max, newest };
+    const { epoch, events = [], more = false, next = events.at(newest ? 0 : -1)?.seq, missed = 0 } = await r.core.ask(req, { room: r, keep: true, signal });
+    return { epoch, events, more: more && next > 0, next: more && next > 0 ? { epoch, seq: next } : null, missed };
+  }
+
+  /** All pages of a query, one after the other; empty ones are left out. */
+  async *pages(query = {}) {
+    for (let page = { more: true, next: null }; page.more; ) {
+      const on = page.next && { [query.newest ? 'before' : 'after']: page.next };
+      page = await this.history({ ...query, ...on });
+      if (page.events.length) yield page;
+    }
+  }
+
+  /** Plays a range of the log back by the clock of a player; see im.d.ts. */
+  replay(options) {
+    return new Replay(this, options);
   }
 
   /** Changes which events come: 'full', 'reduced' or 'critical'. */

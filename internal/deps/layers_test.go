@@ -33,6 +33,7 @@ var layers = map[string]layer{
 	"classroom": feature,
 	"assistant": feature,
 	"ledger":    feature,
+	"recording": feature,
 	"storage":   feature, // storage/filelog; the other adapters are nested modules
 	"client":    kit,
 	"imtest":    kit,
