@@ -61,7 +61,7 @@ func filled(t *testing.T, room *im.Room) {
 	must(room.Send(ctx, im.Notice, map[string]string{"text": "bye"}))(t)
 }
 
-// likes says whether the room shows its likes yet: they are told with a delay.
+// awaitLikes waits until the room shows its likes: they are told with a delay.
 func awaitLikes(t *testing.T, room *im.Room) {
 	t.Helper()
 	for range time.Tick(5 * time.Millisecond) {
@@ -150,7 +150,7 @@ func TestXMLHidesWhoSaidIt(t *testing.T) {
 		t.Error("two files have the same hashes without a key")
 	}
 	key := &recording.XMLOptions{Key: []byte("k")}
-	if write(key) != write(key) {
+	if first, second := write(key), write(key); first != second {
 		t.Error("two files have other hashes under one key")
 	}
 
