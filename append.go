@@ -45,6 +45,12 @@ func (c *core) storeAll(ctx context.Context, events []*Event) ([]Appended, error
 			e.Digest = h.digest(e.Kind, e.From.ID, e.Body)
 		}
 	}
+	return c.storeReady(ctx, events)
+}
+
+// storeReady appends events that are complete.
+func (c *core) storeReady(ctx context.Context, events []*Event) ([]Appended, error) {
+	h := c.hub
 	results, err := h.opts.Log.Append(ctx, c.id, events)
 	switch {
 	case errors.Is(err, ErrNotStored):
@@ -70,70 +76,6 @@ func stamp(e *Event, r Appended) (stored *Event, fresh bool, err error) {
 	copied := *e
 	copied.Pos = r.Pos
 	return &copied, r.Status == Stored, nil
-}
-
-// read is Log.Read without what viewers do not see, up to where this node has
-// folded: what is hidden further on is not known yet. It fills the page from
-// further events if there are such. hide, if not nil, hides more.
-func (c *core) read(ctx context.Context, r Range, hide func(*Event) bool) (Page, error) {
-	const (
-		rounds = 20  // before a page is short, with More set
-		fetch  = 200 // events at least in each, since many may be hidden
-	)
-	want := r.Max
-	if want <= 0 {
-		want = DefaultPage
-	}
-	c.folded(func(f *fold) {
-		if end := (Position{c.epoch, c.feed.Seq() + 1}); r.Before.IsZero() || r.Before.Epoch == end.Epoch && r.Before.Seq > end.Seq {
-			r.Before = end
-		}
-	})
-	var all Page
-	for round := 1; ; round++ {
-		r.Max = max(want-len(all.Events), fetch)
-		page, err := c.hub.opts.Log.Read(ctx, c.id, r)
-		if err != nil {
-			return Page{}, err
-		}
-		shown := c.visible(page.Events, hide)
-		all.More = page.More
-		if r.Newest {
-			all.Events = append(shown, all.Events...)
-		} else {
-			all.Events = append(all.Events, shown...)
-			all.Missed += page.Missed
-		}
-		if extra := len(all.Events) - want; extra > 0 {
-			all.More = true
-			if r.Newest {
-				all.Events = all.Events[extra:]
-			} else {
-				all.Events = all.Events[:want]
-			}
-		}
-		if !page.More || len(all.Events) >= want || len(page.Events) == 0 || round == rounds {
-			return all, nil
-		}
-		if r.Newest {
-			r.Before = page.Events[0].Pos
-		} else {
-			r.After = page.Events[len(page.Events)-1].Pos
-		}
-	}
-}
-
-// visible returns the events that viewers see.
-func (c *core) visible(events []*Event, hide func(*Event) bool) []*Event {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	shown := make([]*Event, 0, len(events))
-	for _, e := range events {
-		if !c.fold.hides(e) && (hide == nil || !hide(e)) {
-			shown = append(shown, e)
-		}
-	}
-	return shown
 }
 
 // eventID forms the id of what a user sends under a client id, so that a retry

@@ -135,7 +135,7 @@ func TestA25BadPosts(t *testing.T) {
 	}
 	all.Wait()
 	// Limits of the kind refuse the later ones; nothing else may have got in.
-	page, err := hub.Room("42").History(t.Context(), im.Range{})
+	page, err := hub.Room("42").History(t.Context(), im.HistoryQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

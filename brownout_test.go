@@ -294,7 +294,7 @@ func TestBrownoutRefusesConnections(t *testing.T) {
 			t.Fatalf("gift %d: %+v", i, m)
 		}
 	}
-	page, err := hub.Room("42").History(t.Context(), im.Range{Max: 500})
+	page, err := hub.Room("42").History(t.Context(), im.HistoryQuery{Max: 500})
 	if err != nil {
 		t.Fatal(err)
 	}

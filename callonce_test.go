@@ -99,7 +99,7 @@ func (s *shop) sell(ctx context.Context, r *im.Request) (any, error) {
 // the state and ten likes.
 func (s *shop) wantEffects(t *testing.T, room string, gifts int) {
 	t.Helper()
-	page, err := s.Room(room).History(t.Context(), im.Range{Max: 1000})
+	page, err := s.Room(room).History(t.Context(), im.HistoryQuery{Max: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

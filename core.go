@@ -299,9 +299,13 @@ func laneOf(c Class) fanout.Lane {
 
 // encodeEvent writes an event as clients get it.
 func encodeEvent(e *Event) []byte {
+	return appendEvent(make([]byte, 0, wireSize(e)), e)
+}
+
+func appendEvent(dst []byte, e *Event) []byte {
 	w := wire.Event{Seq: e.Pos.Seq, ID: e.ID, Kind: string(e.Kind), At: e.At.UnixMilli(), Body: e.Body, N: e.N, Merged: e.Class == Merged}
 	if e.From.ID != "" {
 		w.From = &wire.Author{ID: e.From.ID, Name: e.From.Name}
 	}
-	return wire.AppendEvent(make([]byte, 0, len(e.Body)+len(e.ID)+len(w.Kind)+len(e.From.ID)+len(e.From.Name)+96), &w)
+	return wire.AppendEvent(dst, &w)
 }

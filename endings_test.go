@@ -275,7 +275,7 @@ func TestRuling7HistoryHidesWhatLostAtOnce(t *testing.T) {
 		for i := range 2 {
 			log.MemoryLog.Append(t.Context(), "42", []*im.Event{{ID: fmt.Sprint("x", i), Kind: im.State, Class: im.Critical, Body: []byte(`{"key":"k","value":666,"if":999}`)}})
 		}
-		p, err := room.History(t.Context(), im.Range{})
+		p, err := room.History(t.Context(), im.HistoryQuery{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,7 @@ func ExampleRoom() {
 	_, err = room.Set(ctx, "slide", 14, im.IfVersion(version)) // somebody was faster
 	fmt.Println(errors.Is(err, im.ErrConflict))
 
-	page, err := room.History(ctx, im.Range{Newest: true, Max: 10})
+	page, err := room.History(ctx, im.HistoryQuery{Newest: true, Max: 10})
 	for _, e := range page.Events {
 		fmt.Println(e.Kind, string(e.Body))
 	}

@@ -104,7 +104,7 @@ func TestDelayDrop(t *testing.T) {
 			t.Fatalf("a retry of what was dropped: %v", err)
 		}
 		pass(time.Minute)
-		page, err := hub.Room("42").History(t.Context(), im.Range{})
+		page, err := hub.Room("42").History(t.Context(), im.HistoryQuery{})
 		if err != nil || len(page.Events) != 1 { // the modes
 			t.Fatalf("%d events, %v", len(page.Events), err)
 		}

@@ -118,7 +118,7 @@ func (j *mainJob) run(t *testing.T) {
 // kept up saw just these. It returns how many did.
 func judgeSights(t *testing.T, hub *im.Hub, items int, sights []*sight) (keptUp int) {
 	t.Helper()
-	page, err := hub.Room("42").History(t.Context(), im.Range{Max: 2 * items})
+	page, err := hub.Room("42").History(t.Context(), im.HistoryQuery{Max: 2 * items})
 	if err != nil {
 		t.Fatal(err)
 	}

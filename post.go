@@ -2,7 +2,6 @@ package im
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -84,47 +83,6 @@ func readPost(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 		writeStatus(w, http.StatusRequestTimeout, errorf(CodeBadRequest, "the body did not arrive in full"))
 	}
 	return nil, false
-}
-
-// serveHistory answers "GET /rooms/{room}/history".
-func (h *Hub) serveHistory(w http.ResponseWriter, r *http.Request, room string) {
-	u, err := h.letUser(r)
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	req, err := historyRequest(r, room)
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	s, answers := h.transient(r, u)
-	answers.serve(s, req)
-	if answers.refused != nil {
-		writeError(w, answers.refused)
-		return
-	}
-	writeJSON(w, http.StatusOK, answers.messages[0])
-}
-
-func historyRequest(r *http.Request, room string) (*wire.Request, error) {
-	q := r.URL.Query()
-	req := &wire.Request{Op: wire.OpHistory, Room: room, Newest: q.Get("newest") == "true" || q.Get("newest") == "1"}
-	for name, to := range map[string]**wire.Position{"after": &req.After, "before": &req.Before} {
-		p, err := ParsePosition(q.Get(name))
-		if err != nil {
-			return nil, errorf(CodeBadRequest, "%s: %v", name, err)
-		}
-		if !p.IsZero() {
-			*to = (*wire.Position)(&p)
-		}
-	}
-	if v := q.Get("max"); v != "" {
-		if err := json.Unmarshal([]byte(v), &req.Max); err != nil || req.Max < 1 {
-			return nil, errorf(CodeBadRequest, "max: want a number from 1 to 500")
-		}
-	}
-	return req, nil
 }
 
 // transient returns a session for requests that belong to no connection. It is

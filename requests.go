@@ -1,11 +1,9 @@
 package im
 
 import (
-	"context"
 	"errors"
 	"runtime/debug"
 
-	"github.com/liveim/im/internal/fanout"
 	"github.com/liveim/im/internal/wire"
 )
 
@@ -178,39 +176,4 @@ func (s *Session) appendWelcome(dst []byte, id uint64) []byte {
 		Heartbeat: s.hub.opts.Timeouts.Heartbeat.Milliseconds(), Expires: expires,
 	})
 	return dst
-}
-
-// history answers "history", with the rights that joining needs.
-func (s *Session) history(ctx context.Context, req *wire.Request) error {
-	const maxPage = 500
-	if err := s.admit(ctx, req.Room); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.hub.opts.Timeouts.Hook)
-	defer cancel()
-	r := Range{Newest: req.Newest, Max: min(req.Max, maxPage)}
-	if req.After != nil {
-		r.After = Position(*req.After)
-	}
-	if req.Before != nil {
-		r.Before = Position(*req.Before)
-	}
-	c, err := s.hub.core(ctx, req.Room)
-	if err != nil {
-		return err
-	}
-	defer c.release()
-	page, err := c.read(ctx, r, nil)
-	if errors.Is(err, ErrGap) {
-		return &Error{Code: CodeNotFound, Reason: "that place of the room's history is no longer kept", cause: err}
-	}
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	epoch := c.epoch
-	c.mu.Unlock()
-	events, whole := encodePage(page.Events, fanout.TierFull, r.Newest)
-	s.outlet.Send(wire.AppendHistory(nil, req.ID, req.Room, epoch, events, page.Missed, page.More || !whole))
-	return nil
 }

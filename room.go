@@ -110,18 +110,6 @@ func (r *Room) Add(ctx context.Context, kind Kind, n uint64) error {
 	return err
 }
 
-// History returns a page of the room's log as viewers see it, without asking
-// Options.Admit. An error that wraps [ErrGap] means that the log does not reach
-// back to r.After.
-func (r *Room) History(ctx context.Context, rng Range) (Page, error) {
-	c, err := r.hub.core(ctx, r.id)
-	if err != nil {
-		return Page{}, err
-	}
-	defer c.release()
-	return c.read(ctx, rng, nil)
-}
-
 // Position returns the room's head as this node knows it.
 func (r *Room) Position(ctx context.Context) (Position, error) {
 	c, err := r.hub.core(ctx, r.id)

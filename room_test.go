@@ -289,7 +289,7 @@ func TestHistoryPages(t *testing.T) {
 		var got []string
 		after := im.Position{}
 		for {
-			page, err := room.History(t.Context(), im.Range{After: after, Max: 10})
+			page, err := room.History(t.Context(), im.HistoryQuery{After: after, Max: 10})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -304,7 +304,7 @@ func TestHistoryPages(t *testing.T) {
 		if len(got) != 25 || got[0] != "0" || got[24] != "24" {
 			t.Fatalf("paged through %v", got)
 		}
-		if _, err := room.History(t.Context(), im.Range{After: im.Position{Epoch: "gone", Seq: 1}}); !errors.Is(err, im.ErrGap) {
+		if _, err := room.History(t.Context(), im.HistoryQuery{After: im.Position{Epoch: "gone", Seq: 1}}); !errors.Is(err, im.ErrGap) {
 			t.Fatalf("history after a foreign epoch: %v", err)
 		}
 	})

@@ -112,7 +112,7 @@ func TestRuling5RetryHasOneEffectAndTheFirstAnswer(t *testing.T) {
 		if r, err := hub.Join("42", user("bob")).SendTo("42", im.Chat, "c-1", "hello"); err != nil || r.Event == first.Event {
 			t.Fatalf("the same cid of another user: %+v, %v", r, err)
 		}
-		page, err := hub.Room("42").History(t.Context(), im.Range{})
+		page, err := hub.Room("42").History(t.Context(), im.HistoryQuery{})
 		if err != nil || len(page.Events) != 2 {
 			t.Fatalf("%d events are stored, want 2 (%v)", len(page.Events), err)
 		}
@@ -144,7 +144,7 @@ func TestRuling7CompareAndSetIsDecidedByTheFold(t *testing.T) {
 		if u, ok := v.TryNext(2 * time.Second); ok && u.Op == "event" {
 			t.Fatalf("delivered %s as well", u.Event.Body)
 		}
-		if page, _ := room.History(t.Context(), im.Range{}); len(page.Events) != 2 {
+		if page, _ := room.History(t.Context(), im.HistoryQuery{}); len(page.Events) != 2 {
 			t.Fatalf("the history has %d events, want 2", len(page.Events))
 		}
 		if err := room.Delete(t.Context(), "seat", im.IfVersion(v1)); !errors.Is(err, im.ErrConflict) {
@@ -309,7 +309,7 @@ func TestRuling12AckTellsTheFate(t *testing.T) {
 		if u := waitFor(v, "fate"); u.Status != "refused" || u.Code != "swearing" || u.Reason != "be kind" {
 			t.Fatalf("%+v", u)
 		}
-		page, err := hub.Room("42").History(t.Context(), im.Range{})
+		page, err := hub.Room("42").History(t.Context(), im.HistoryQuery{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -338,7 +338,7 @@ func TestRuling12UnknownIsSafeToRetry(t *testing.T) {
 		if r, err = v.SendTo("42", im.Chat, "c-1", "hello"); err != nil || r.Status != im.StatusOK {
 			t.Fatalf("the retry: %+v, %v", r, err)
 		}
-		if page, _ := hub.Room("42").History(t.Context(), im.Range{}); len(page.Events) != 1 {
+		if page, _ := hub.Room("42").History(t.Context(), im.HistoryQuery{}); len(page.Events) != 1 {
 			t.Fatalf("%d events stored", len(page.Events))
 		}
 	})

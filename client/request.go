@@ -123,55 +123,6 @@ func (r *Room) Delete(ctx context.Context, key string, opts ...SetOption) error 
 	return err
 }
 
-// HistoryOptions say which page of a room's log to return. The zero value is
-// the oldest page that is kept.
-type HistoryOptions struct {
-	// After and Before bound the page, both exclusive. Zero means no bound.
-	After, Before im.Position
-	// Max is how many events there may be. Defaults to what the server likes; up to 500.
-	Max int
-	// Newest asks for the newest events within the bounds in place of the oldest.
-	Newest bool
-}
-
-// Page is a page of a room's log.
-type Page struct {
-	// Events are in order, the oldest first.
-	Events []*im.Event
-	// More says that there is more in the direction of the request: after the
-	// last event, or with Newest before the first.
-	More bool
-	// Missed is how many volatile events of the page are not kept any more.
-	Missed int
-}
-
-// History returns a page of the room's log. It does not touch the updates.
-// opts may be nil.
-func (r *Room) History(ctx context.Context, opts *HistoryOptions) (Page, error) {
-	req := wire.Request{Op: wire.OpHistory, Room: r.name}
-	if opts != nil {
-		req.Max, req.Newest = opts.Max, opts.Newest
-		req.After, req.Before = bound(opts.After), bound(opts.Before)
-	}
-	a, err := r.c.do(ctx, &call{req: req, room: r, keep: true})
-	if err != nil {
-		return Page{}, err
-	}
-	page := Page{More: a.msg.More, Missed: a.msg.Missed}
-	for i := range a.msg.Events {
-		page.Events = append(page.Events, event(a.msg.Epoch, &a.msg.Events[i]))
-	}
-	return page, nil
-}
-
-func bound(p im.Position) *wire.Position {
-	if p.IsZero() {
-		return nil
-	}
-	w := wire.Position(p)
-	return &w
-}
-
 // SetTier changes which events are delivered, from now on and after reconnects.
 // [TierChanged] is the place among the updates from which on it holds.
 func (r *Room) SetTier(ctx context.Context, tier Tier) error {

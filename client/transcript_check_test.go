@@ -51,6 +51,8 @@ func (r *replay) check(line string) error {
 		return r.outcome("send call", f[1]+" "+f[2], nil)
 	case "version":
 		return r.outcome("set add modes", f[1]+" "+f[2], nil)
+	case "pages":
+		return r.outcome("pages", strings.Join(f[1:], " "), nil)
 	case "closed":
 		return r.closed(im.Code(f[1]))
 	case "state":

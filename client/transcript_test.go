@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/liveim/im"
+	"github.com/liveim/im/internal/wire"
 )
 
 // TestTranscripts replays ../testdata/transcripts; its README.md says how they are read.
@@ -217,6 +218,8 @@ func (r *replay) request(ctx context.Context, verb string, room *Room, arg func(
 		n, _ := strconv.Atoi(arg(1))
 		_, err := room.History(ctx, &HistoryOptions{Max: n, Newest: true})
 		return "", err
+	case "pages":
+		return room.pageThrough(ctx, arg(1))
 	case "set":
 		version(arg(3))
 		v, err := room.Set(ctx, arg(1), json.RawMessage(arg(2)), cond...)
@@ -257,6 +260,38 @@ func (r *replay) request(ctx context.Context, verb string, room *Room, arg func(
 		return fmt.Sprint(got.CID, " ", got.Status), err
 	}
 	return "", fmt.Errorf("no verb %q", verb)
+}
+
+// pageThrough gets all pages of a query as the wire has it, and returns where their events stand.
+func (r *Room) pageThrough(ctx context.Context, query string) (string, error) {
+	var q wire.Request
+	if err := json.Unmarshal([]byte(query), &q); err != nil {
+		return "", err
+	}
+	opt := HistoryOptions{Max: q.Max, Newest: q.Newest}
+	for to, p := range map[*im.Position]*wire.Position{&opt.After: q.After, &opt.Before: q.Before} {
+		if p != nil {
+			*to = im.Position(*p)
+		}
+	}
+	for to, ms := range map[*time.Time]int64{&opt.From: q.From, &opt.To: q.To} {
+		if ms != 0 {
+			*to = time.UnixMilli(ms)
+		}
+	}
+	for _, k := range q.Kinds {
+		opt.Kinds = append(opt.Kinds, im.Kind(k))
+	}
+	seqs := r.name
+	for page, err := range r.Pages(ctx, &opt) {
+		if err != nil {
+			return "", err
+		}
+		for _, e := range page.Events {
+			seqs += fmt.Sprint(" ", e.Pos.Seq)
+		}
+	}
+	return seqs, nil
 }
 
 // watch collects what a room shows.

@@ -215,6 +215,11 @@ export interface HistoryOptions extends Abortable {
   /** Both exclusive. */
   after?: Position | null;
   before?: Position | null;
+  /** By `at` of the events, as a Date or in milliseconds since 1970: `from` is inclusive, `to` is not. */
+  from?: Date | number;
+  to?: Date | number;
+  /** Those that are wanted, up to 32. Defaults to all. */
+  kinds?: string[];
   /** Up to 500. Defaults to what the server likes. */
   max?: number;
   /** The newest events within the bounds, in place of the oldest. */
@@ -225,9 +230,48 @@ export interface Page<Body = any> {
   epoch: string;
   /** The oldest first. */
   events: ImEvent<Body>[];
-  /** There is more in the direction of the request. */
+  /** There may be more in the direction of the request. Such a page may be empty, if few events are of the wanted kinds. */
   more: boolean;
+  /** Where to go on if there is more: `after` of the next request, or `before` with `newest`. */
+  next: Position | null;
   missed: number;
+}
+
+export interface ReplayOptions extends Abortable {
+  /** What to play, by `at` of the events: `from` is inclusive, `to` is not. Defaults to all that is kept. */
+  from?: Date | number;
+  to?: Date | number;
+  /** When the picture began: second 0 of the player. Defaults to `from`, or else to the first event. */
+  start?: Date | number;
+  /** Defaults to ['danmaku']. Gifts and the like are to be shown as what happened then. */
+  kinds?: string[];
+}
+
+export interface ReplayEvents<Body = any> {
+  /** Its time has come. */
+  event: ImEvent<Body>;
+  /** The player has gone to another place, in seconds: take away what flies. */
+  seek: { time: number };
+  /** Pages could not be read. It tries again by itself, unless `retry` is 'never'. */
+  error: ImError;
+}
+
+/**
+ * Plays a range of a room's log back by the clock of a player: whether that pauses, goes faster or seeks, events come when it is
+ * at their time. Pages are read up to half a minute ahead. What comes more than 3 s late, after a seek over a slow connection
+ * for example, is left out.
+ */
+export interface Replay<Body = any> {
+  /** What second 0 stands for, in milliseconds since 1970; null before it is known. */
+  readonly start: number | null;
+  on<K extends keyof ReplayEvents>(type: K, fn: (e: ReplayEvents<Body>[K]) => void, options?: Abortable): () => void;
+  /** Follows a `<video>`, or what has its `currentTime` and its events 'timeupdate' and 'seeking'. Returns a function that ends it. */
+  attach(player: EventTarget & { readonly currentTime: number; readonly seeking?: boolean }): () => void;
+  /** For players of other kinds: where the player is, in seconds. Call it some times a second. A step back, or one of more than 5 s, is a seek. */
+  time(seconds: number): void;
+  /** The player has gone to another place. */
+  seek(seconds: number): void;
+  close(): void;
 }
 
 export interface StateOptions extends Sendable {
@@ -313,6 +357,10 @@ export interface Room<Body = any> {
   /** For staff: lets a held message be shown, or drops it for a reason that its sender is told. */
   decide(event: string, pass: boolean, options?: Sendable & { reason?: string }): Promise<void>;
   history(options?: HistoryOptions): Promise<Page<Body>>;
+  /** All pages of a query, one after the other; empty ones are left out. `for await (const page of room.pages({ from }))`. */
+  pages(options?: HistoryOptions): AsyncGenerator<Page<Body>, void, void>;
+  /** Plays a range of the room's log back, over a recorded stream. */
+  replay(options?: ReplayOptions): Replay<Body>;
   setTier(tier: Tier, options?: Abortable): Promise<void>;
   /** The room is over at once; the promise tells that the server knows, and never rejects. */
   leave(): Promise<void>;

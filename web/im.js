@@ -1704,12 +1704,27 @@ class Room {
     await r.core.once({ op, room: r.name, body: { event, reason } }, { room: r, cid, signal });
   }
 
-  /** A page of the room's log: {epoch, events, more, missed}. */
-  async history({ after, before, max, newest, signal } = {}) {
+  /** A page of the room's log: {epoch, events, more, next, missed}. */
+  async history({ after, before, from, to, kinds, max, newest, signal } = {}) {
     const r = this.#r;
-    const req = { op: 'history', room: r.name, after: after ?? undefined, before: before ?? undefined, max, newest };
-    const { epoch, events = [], more = false, missed = 0 } = await r.core.ask(req, { room: r, keep: true, signal });
-    return { epoch, events, more, missed };
+    const ms = (time) => (time == null ? undefined : +time);
+    const req = { op: 'history', room: r.name, after: after ?? undefined, before: before ?? undefined, from: ms(from), to: ms(to), kinds, max, newest };
+    const { epoch, events = [], more = false, next = events.at(newest ? 0 : -1)?.seq, missed = 0 } = await r.core.ask(req, { room: r, keep: true, signal });
+    return { epoch, events, more: more && next > 0, next: more && next > 0 ? { epoch, seq: next } : null, missed };
+  }
+
+  /** All pages of a query, one after the other; empty ones are left out. */
+  async *pages(query = {}) {
+    for (let page = { more: true, next: null }; page.more; ) {
+      const on = page.next && { [query.newest ? 'before' : 'after']: page.next };
+      page = await this.history({ ...query, ...on });
+      if (page.events.length) yield page;
+    }
+  }
+
+  /** Plays a range of the log back by the clock of a player; see im.d.ts. */
+  replay(options) {
+    return new Replay(this, this.#r.core.env, options);
   }
 
   /** Changes which events come: 'full', 'reduced' or 'critical'. */
@@ -1720,6 +1735,117 @@ class Room {
   /** Leaves. The room is over at once; the promise tells that the server knows, and never rejects. */
   async leave() {
     return this.#r.core.leave(this.#r);
+  }
+}
+
+const REPLAY = { ahead: 30_000, late: 3_000, leap: 5_000, page: 200, pause: 2_000 }; // ms, but for the page
+
+/** Plays a range of a room's log back by the clock of a player. Made by room.replay; see im.d.ts. */
+class Replay {
+  #room;
+  #env;
+  #query;
+  #handlers = new Handlers();
+  #ended = new AbortController();
+  #at = 0; // the player's clock, in ms from the start; up to it all is shown
+  #begin = 0; // where reading began
+  #events = []; // read and not shown yet
+  #next; // where reading goes on
+  #more = true; // there is something to read
+  #run = 0; // counts seeks: what was asked for before one is of no use
+  #busy = false;
+  #rest = 0; // until then nothing is asked for, after an error
+
+  constructor(room, env, { from, to, start, kinds = ['danmaku'], signal } = {}) {
+    Object.assign(this, { start: start ?? from ?? null });
+    if (this.start !== null) this.start = +this.start;
+    this.#room = room;
+    this.#env = env;
+    this.#query = { from: from ?? start, to, kinds, max: REPLAY.page, signal: this.#ended.signal };
+    signal?.addEventListener('abort', () => this.close(), { once: true });
+    this.#load();
+  }
+
+  on(type, fn, options) {
+    return this.#handlers.on(type, fn, options);
+  }
+
+  /** The player is at so many seconds: shows what has come due. A leap, back or far ahead, is a seek. */
+  time(seconds) {
+    const at = seconds * 1000;
+    if (!(at >= this.#at && at <= this.#at + REPLAY.leap)) return this.seek(seconds);
+    this.#at = at;
+    this.#show();
+  }
+
+  /** The player has gone to another place: goes on from there, without what lies between. */
+  seek(seconds) {
+    this.#at = this.#begin = Math.max(seconds * 1000 || 0, 0);
+    this.#run++;
+    this.#events = [];
+    this.#next = undefined;
+    this.#more = true;
+    this.#busy = false;
+    this.#handlers.emit('seek', { time: this.#at / 1000 });
+    this.#show();
+  }
+
+  /** Follows a <video>, or what has its currentTime and events. Returns a function that ends it. */
+  attach(player) {
+    const detached = new AbortController();
+    const { signal } = detached;
+    const { requestAnimationFrame: onFrame } = globalThis;
+    const follow = () => this.time(player.currentTime);
+    const frame = () => {
+      if (signal.aborted || this.#ended.signal.aborted) return;
+      if (!player.seeking) follow();
+      onFrame(frame);
+    };
+    player.addEventListener('timeupdate', follow, { signal }); // frames do not come in the background
+    player.addEventListener('seeking', () => this.seek(player.currentTime), { signal });
+    follow();
+    if (onFrame) onFrame(frame);
+    this.#ended.signal.addEventListener('abort', () => detached.abort(), { once: true });
+    return () => detached.abort();
+  }
+
+  close() {
+    this.#run++;
+    this.#more = false;
+    this.#events = [];
+    this.#ended.abort();
+  }
+
+  #show() {
+    while (this.#events.length && this.#events[0].at - this.start <= this.#at) {
+      const e = this.#events.shift();
+      const late = this.#at - (e.at - this.start);
+      if (late <= REPLAY.late) this.#handlers.emit('event', e);
+    }
+    const last = this.#events.at(-1);
+    if (!last || last.at - this.start < this.#at + REPLAY.ahead) this.#load();
+  }
+
+  async #load() {
+    if (this.#busy || !this.#more || this.#env.now() < this.#rest) return;
+    const run = this.#run;
+    this.#busy = true;
+    const from = this.#begin > 0 && this.start !== null ? this.start + this.#begin : this.#query.from;
+    try {
+      const { events, more, next } = await this.#room.history({ ...this.#query, from, after: this.#next });
+      if (run !== this.#run) return;
+      this.#next = next;
+      this.#more = more;
+      this.start ??= events[0]?.at ?? null;
+      this.#events.push(...events);
+    } catch (error) {
+      if (run !== this.#run) return;
+      this.#rest = this.#env.now() + Math.max(error.retryAfter ?? 0, REPLAY.pause);
+      if (error.retry === 'never') this.#more = false;
+      this.#handlers.emit('error', error);
+    }
+    this.#busy = false;
+    this.#show();
   }
 }
 

@@ -65,7 +65,7 @@ func TestGift(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	page, err := s.hub.Room("42").History(ctx, im.Range{})
+	page, err := s.hub.Room("42").History(ctx, im.HistoryQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

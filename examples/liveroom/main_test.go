@@ -100,6 +100,14 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page does not load %s, only %v", name, seen)
 		}
 	}
+	replay := get(t, c, address+"replay?room=%22%3Cb%3E")
+	if replay.status != http.StatusOK || !strings.Contains(replay.body, `data-room="&#34;&lt;b&gt;"`) || replay.header.Get("Content-Security-Policy") != policy {
+		t.Errorf("the page of the replay has status %d, %v: %.200s", replay.status, replay.header, replay.body)
+	}
+	if regexp.MustCompile(`(?i)(style|\son\w+)=|<style|<script>`).MatchString(replay.body) {
+		t.Error("the page of the replay has inline styles or scripts, which its policy forbids")
+	}
+	checkFiles(t, c, address, replay.body, seen)
 	if none := get(t, c, address+"none"); none.status != http.StatusNotFound {
 		t.Errorf("a path that does not exist has status %d", none.status)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"html/template"
 	"io/fs"
@@ -16,27 +17,39 @@ var web embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// newPage serves the page of a room, and the files that it consists of.
+// newPage serves the page of a room, that of its replay, and the files that they consist of.
 func newPage(room string) (http.Handler, error) {
 	files, err := fs.Sub(web, "web")
 	if err != nil {
 		return nil, err
 	}
-	tmpl, err := template.ParseFS(files, "index.html")
+	tmpl, err := template.ParseFS(files, "index.html", "replay.html")
 	if err != nil {
 		return nil, err
 	}
 	var index bytes.Buffer
-	if err := tmpl.Execute(&index, struct{ Room string }{room}); err != nil {
+	if err := tmpl.ExecuteTemplate(&index, "index.html", struct{ Room string }{room}); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(index.Bytes()) // the visitor may be gone
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { writePage(w, index.Bytes()) })
+	// Of /replay?room=, or of this room's. The hub says whether there is such a room.
+	mux.HandleFunc("GET /replay", func(w http.ResponseWriter, r *http.Request) {
+		var page bytes.Buffer
+		err := tmpl.ExecuteTemplate(&page, "replay.html", struct{ Room string }{cmp.Or(r.URL.Query().Get("room"), room)})
+		if err != nil {
+			http.Error(w, "the page cannot be made", http.StatusInternalServerError)
+			return
+		}
+		writePage(w, page.Bytes())
 	})
 	mux.Handle("GET /", http.FileServerFS(files))
 	return secured(mux), nil
+}
+
+func writePage(w http.ResponseWriter, page []byte) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(page) // the visitor may be gone
 }
 
 func secured(next http.Handler) http.Handler {

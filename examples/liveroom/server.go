@@ -43,12 +43,18 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 	if err != nil {
 		return nil, err
 	}
+	// Enough for the page of the replay: half an hour, or an hour of a calm room.
+	log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepAge: time.Hour, KeepEvents: 20_000, KeepVolatile: 20_000})
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	known := newGuests()
 	var pressure func() float64 // of the machine: the hub measures it by itself
 	if c.calm {
 		pressure = func() float64 { return 0 }
 	}
 	hub, err := im.New(known.authenticate, &im.Options{
+		Log: log,
 		Limits: im.Limits{
 			User: map[im.Kind]im.Limit{im.Danmaku: {N: 60, Per: 30 * time.Second}, im.Chat: {N: 30, Per: 30 * time.Second}},
 			// The bots say what many people said, faster than one person may.

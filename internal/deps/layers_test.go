@@ -34,6 +34,7 @@ var layers = map[string]layer{
 	"classroom": feature,
 	"assistant": feature,
 	"ledger":    contract,
+	"recording": feature,
 	"storage":   feature, // storage/filelog; the other adapters are nested modules
 	"client":    kit,
 	"imtest":    kit,

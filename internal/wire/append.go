@@ -151,16 +151,32 @@ func AppendEntryHead(dst []byte, e *Entry) []byte {
 // AppendTail appends what an entry ends with: events, and what closes the message.
 func AppendTail(dst []byte, events [][]byte) []byte { return append(AppendList(dst, events), '}') }
 
+// History is the answer to "history". Events is what [AppendEvent] wrote, with commas between.
+type History struct {
+	ID     uint64
+	Room   string
+	Epoch  string
+	Missed int
+	More   bool
+	Next   uint64 // 0: there is nothing to go on to
+	Events []byte
+}
+
 // AppendHistory appends a "history" message.
-func AppendHistory(dst []byte, id uint64, room, epoch string, events [][]byte, missed int, more bool) []byte {
-	dst = appendHead(dst, OpHistory, id, room)
+func AppendHistory(dst []byte, h *History) []byte {
+	dst = appendHead(dst, OpHistory, h.ID, h.Room)
 	dst = append(dst, `,"epoch":`...)
-	dst = AppendString(dst, epoch)
+	dst = AppendString(dst, h.Epoch)
 	dst = append(dst, `,"missed":`...)
-	dst = strconv.AppendInt(dst, int64(missed), 10)
+	dst = strconv.AppendInt(dst, int64(h.Missed), 10)
 	dst = append(dst, `,"more":`...)
-	dst = strconv.AppendBool(dst, more)
-	return append(AppendList(dst, events), '}')
+	dst = strconv.AppendBool(dst, h.More)
+	if h.Next != 0 {
+		dst = append(dst, `,"next":`...)
+		dst = strconv.AppendUint(dst, h.Next, 10)
+	}
+	dst = append(dst, `,"events":[`...)
+	return append(append(dst, h.Events...), "]}"...)
 }
 
 // appendHead opens a message; id 0 and an empty room are left out.

@@ -37,6 +37,7 @@ func AppendMessage(dst []byte, m *Message) ([]byte, error) {
 	}
 	w.int(`,"until_ms":`, m.Until)
 	w.bool(`,"more":`, m.More)
+	w.uint(`,"next":`, m.Next)
 	w.string(`,"status":`, m.Status)
 	w.string(`,"event":`, m.Event)
 	w.string(`,"cid":`, m.CID)

@@ -64,6 +64,9 @@ type Request struct {
 	Before *Position       `json:"before,omitempty"`
 	Max    int             `json:"max,omitempty"`
 	Newest bool            `json:"newest,omitempty"`
+	From   int64           `json:"from,omitempty"` // of "history": milliseconds since 1970
+	To     int64           `json:"to,omitempty"`
+	Kinds  []string        `json:"kinds,omitempty"`
 }
 
 // Message is what a server says: the union of all its messages, for clients to
@@ -92,6 +95,7 @@ type Message struct {
 	Held      *Event          `json:"held,omitempty"`
 	Until     int64           `json:"until_ms,omitempty"`
 	More      bool            `json:"more,omitempty"`
+	Next      uint64          `json:"next,omitempty"`
 	Status    string          `json:"status,omitempty"`
 	Event     string          `json:"event,omitempty"`
 	CID       string          `json:"cid,omitempty"`

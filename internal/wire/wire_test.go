@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -97,8 +98,8 @@ func TestAppendedMessagesDecode(t *testing.T) {
 		{"joined", AppendEntry(nil, &Entry{OpJoined, 4, room, Position{"e", 8}, true, 2, json.RawMessage(`{"k":{"value":1,"version":3}}`), 6, AppendTail(nil, raw)}), func(m *Message) bool {
 			return m.ID == 4 && m.Epoch == "e" && m.Seq == 8 && m.Recovered && m.Missed == 2 && m.State["k"].Version == 3 && m.Online == 6 && len(m.Events) == 2
 		}},
-		{"history", AppendHistory(nil, 5, room, "e", raw, 1, true), func(m *Message) bool {
-			return m.ID == 5 && m.More && m.Missed == 1 && len(m.Events) == 2
+		{"history", AppendHistory(nil, &History{5, room, "e", 1, true, 9, bytes.Join(raw, []byte(","))}), func(m *Message) bool {
+			return m.ID == 5 && m.Epoch == "e" && m.More && m.Missed == 1 && m.Next == 9 && len(m.Events) == 2
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

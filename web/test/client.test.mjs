@@ -136,12 +136,12 @@ test('unanswered sends go out again in their order, under the same cids; the fir
   assert.deepEqual(again.map((q) => q.body ?? q.op), ['a', 'b', 'history', 'c']);
   assert.deepEqual(again.slice(0, 2).map((q) => q.cid), first.slice(0, 2).map((q) => q.cid));
   t.server.peer.say({ op: 'ack', id: again[0].id, status: 'ok', event: 'e-1' }, { op: 'ack', id: again[0].id, status: 'shed' });
-  t.server.peer.say({ op: 'ack', id: again[1].id, status: 'merged' }, { op: 'history', id: again[2].id, epoch: 'e1', events: [], more: true });
+  t.server.peer.say({ op: 'ack', id: again[1].id, status: 'merged' }, { op: 'history', id: again[2].id, epoch: 'e1', events: [], more: true, next: 7 });
   t.server.peer.say({ op: 'error', id: again[3].id, code: 'rate_limited', reason: 'slowly', retry_ms: 1200 });
   await settle();
   assert.deepEqual(a.value, { status: 'ok', event: 'e-1', cid: first[0].cid, body: undefined });
   assert.equal(b.value.cid, 'mine');
-  assert.deepEqual(h.value, { epoch: 'e1', events: [], more: true, missed: 0 });
+  assert.deepEqual(h.value, { epoch: 'e1', events: [], more: true, next: { epoch: 'e1', seq: 7 }, missed: 0 });
   assert.ok(c.error instanceof ImError);
   assert.deepEqual([c.error.code, c.error.retry, c.error.retryAfter, c.error.cid], ['rate_limited', 'later', 1200, again[3].cid]);
 });

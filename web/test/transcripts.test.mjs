@@ -107,6 +107,11 @@ class Replay {
         return void (await room.setTier(a));
       case 'history':
         return void (await room.history({ max: Number(a), newest: true }));
+      case 'pages': {
+        const seqs = [];
+        for await (const { events } of room.pages(JSON.parse(a))) seqs.push(...events.map((e) => e.seq));
+        return [name, ...seqs].join(' ');
+      }
       case 'set': {
         const [, value, version] = /^(.*?)(?: (\d+))?$/.exec([b, c].filter((x) => x !== undefined).join(' '));
         return `${a} ${await room.state.set(a, JSON.parse(value), condition(version))}`;
@@ -209,6 +214,8 @@ class Replay {
       await this.outcome(['send', 'call'], (o) => o.value === `${this.cids.get(name) ?? name} ${words[2]}`);
     } else if (what === 'version') {
       await this.outcome(['set', 'add', 'modes'], (o) => o.value === `${name} ${words[2]}`);
+    } else if (what === 'pages') {
+      await this.outcome(['pages'], (o) => o.value === words.slice(1).join(' '));
     } else if (what === 'closed') {
       assert.equal(this.client.status.phase, 'closed');
       assert.equal(this.client.status.error.code, name === '-' ? 'closed' : name);

@@ -83,6 +83,13 @@ const english = {
   wait: (s) => `${s} s`,
   sendIn: (s) => `Send, in ${s} s`,
   minutes: (n) => `${n} min`,
+  replay: 'REPLAY',
+  play: 'Play',
+  pause: 'Pause',
+  position: 'Position',
+  speed: 'Speed',
+  nothingRecorded: 'No danmaku are kept of this room.',
+  replayed: (n) => (n === '1' ? '1 danmaku was replayed' : `${n} danmaku were replayed`),
 };
 
 const chinese = {
@@ -168,6 +175,13 @@ const chinese = {
   wait: (s) => `${s} 秒`,
   sendIn: (s) => `${s} 秒后可发送`,
   minutes: (n) => `${n} 分钟`,
+  replay: '回放',
+  play: '播放',
+  pause: '暂停',
+  position: '进度',
+  speed: '倍速',
+  nothingRecorded: '这个房间里还没有弹幕',
+  replayed: (n) => `已播放 ${n} 条弹幕`,
 };
 
 export const language = navigator.language.startsWith('zh') ? 'zh-CN' : 'en';

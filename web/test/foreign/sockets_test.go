@@ -21,7 +21,7 @@ func TestWebSocketClient(t *testing.T) {
 	}
 	v.said("42", "shut down")
 	compressed := v.proxy.sent()
-	page, err := v.Room("42").History(v.ctx, im.Range{Max: 1000})
+	page, err := v.Room("42").History(v.ctx, im.HistoryQuery{Max: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestWscat(t *testing.T) {
 	v := open(t)
 	p := v.start("wscat.mjs")
 	v.said("42", "shut down")
-	page, err := v.Room("42").History(v.ctx, im.Range{})
+	page, err := v.Room("42").History(v.ctx, im.HistoryQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -179,7 +179,7 @@ type event struct {
 // what a client was told that it did not get is all that it did not get.
 func (v *venue) check(room string, s *sighting, joins int) {
 	v.t.Helper()
-	page, err := v.Room(room).History(v.ctx, im.Range{Max: 10_000})
+	page, err := v.Room(room).History(v.ctx, im.HistoryQuery{Max: 10_000})
 	if err != nil {
 		v.t.Fatal(err)
 	}

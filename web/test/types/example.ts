@@ -58,7 +58,13 @@ export async function main(saved: Position | null): Promise<Position | null> {
   const modes: number = await room.setModes({ ...room.modes, slow_ms: 5000, allow: ['role:vip'] }, { if: 0 });
   console.log(modes);
   const page = await room.history({ before: room.position, max: 50, newest: true });
-  console.log(page.events.at(-1)?.body.text);
+  console.log(page.events.at(-1)?.body.text, page.next?.seq);
+  for await (const { events } of room.pages({ from: new Date(0), to: Date.now(), kinds: ['chat'] })) console.log(events.length);
+  const replay = room.replay({ from: 1, kinds: ['danmaku'] });
+  replay.on('event', (e) => console.log(e.body.text, replay.start));
+  replay.on('seek', ({ time }) => console.log(time.toFixed()));
+  replay.attach(document.createElement('video'));
+  replay.close();
   off();
   await room.leave();
   return room.position;

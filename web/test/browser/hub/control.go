@@ -151,7 +151,7 @@ func (c *control) history(r *http.Request) (any, error) {
 	room := c.venue.room(r.FormValue("room"))
 	all := []told{}
 	for after := (im.Position{}); ; {
-		page, err := room.History(r.Context(), im.Range{After: after, Max: 500})
+		page, err := room.History(r.Context(), im.HistoryQuery{After: after, Max: 500})
 		if err != nil {
 			return nil, err
 		}
