@@ -25,7 +25,7 @@ type committer struct {
 
 	writeAt, syncAt, retryAt time.Time // when something is due, zero if nothing is
 	failed                   bool
-	fault                    error // the last one, while failed
+	fault                    error            // the last one, while failed
 	aborts                   []segment.Record // of withdrawn events, not on disk yet
 	dirty                    map[*room]uint64 // what was written since the last sync: the highest position of each room
 

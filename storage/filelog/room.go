@@ -15,10 +15,10 @@ type room struct {
 	mu        sync.Mutex
 	gone      bool // no longer in its shard: look the room up again
 	positions positions
-	total     counts // of what is published
-	flown     counts // of the flight
+	total     counts     // of what is published
+	flown     counts     // of the flight
 	flight    []*request // of the round that is on; the committer's own
-	evicted   uint64 // up to which events are in memory no more, if they are on disk
+	evicted   uint64     // up to which events are in memory no more, if they are on disk
 	tail      tail
 	ids       map[string]identity // of the events in tail and of those in flight
 	parts     []part              // what sealed segments hold, the oldest first; replaced, never changed

@@ -11,8 +11,8 @@ import (
 // entry is one event of a room that lies in a segment not sealed yet, or in memory alone.
 type entry struct {
 	seq      uint64
-	stored   int64 // when, in nanoseconds by the log's clock; of a former run: its At
-	counts         // up to and including this event
+	stored   int64       // when, in nanoseconds by the log's clock; of a former run: its At
+	counts               // up to and including this event
 	event    *im.Event   // nil if it must be read from file
 	file     *activeFile // nil until it is written
 	ref      segment.Ref

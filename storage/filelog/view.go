@@ -19,7 +19,7 @@ type view struct {
 	parts       []part
 	lost        []segment.Span
 	log         *Log
-	room        *room  // for its tail, as long as moves is the same
+	room        *room // for its tail, as long as moves is the same
 	moves       uint32
 	tail        source
 	tailOldest  int64 // when the tail's first event was stored
