@@ -76,4 +76,3 @@ func ReadFile(f FS, name string) ([]byte, error) {
 func WriteFile(f FS, dir, name string, data []byte) error {
 	return writeFile(f, dir, name, data)
 }
-

@@ -1,124 +1,185 @@
 package segment
 
 import (
-	"context"
-	"iter"
-	"time"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/liveim/im/storage/filelog/internal/disk"
 )
 
-// Cache holds blocks that were read lately. One is shared by all sealed files of a log. A nil Cache holds nothing.
-type Cache struct{ todo int }
+// Sealed is a sealed file, open for reading. Its methods are safe for concurrent use. It holds a few bytes per block and per 4 KiB
+// of its directory in memory; rooms and ids are looked up on disk, through the cache.
+type Sealed struct {
+	fs    disk.FS
+	path  string
+	file  disk.File
+	size  int64
+	head  head
+	cache *Cache
+	id    uint64 // of blocks, in the cache
 
-// NewCache makes a cache of at most so many bytes.
-func NewCache(bytes int64) *Cache { panic("not yet") }
+	dir     atomic.Pointer[directory]
+	renewMu sync.Mutex // held while the directory is made anew
 
-// Sealed is a sealed file, open for reading. Its methods are safe for concurrent use. It holds a few bytes per 4 KiB of its
-// directory in memory; rooms and ids are looked up on disk, through the cache.
-type Sealed struct{ todo int }
+	useMu  sync.RWMutex // held by those who read the file; protects closed
+	closed bool
 
-// RoomInfo is what a sealed file knows of one room and epoch.
-type RoomInfo struct {
-	Room, Epoch string
-	// First and Last are the positions of the oldest and the newest event, 0 if there are none.
-	First, Last uint64
-	// Events is how many events there are, DurableEvents how many of them are not volatile.
-	Events, DurableEvents int
-	// FirstDurable and LastDurable are the positions of the oldest and the newest event that is not volatile, 0 for none.
-	FirstDurable, LastDurable uint64
-	// Bytes is how long the events are, uncompressed.
-	Bytes int64
-	// Oldest and Newest are the lowest and the highest Event.At. Zero if there are no events.
-	Oldest, Newest time.Time
-	// FirstVolatiles and FirstDurables are the counts that the oldest event carries, Volatiles and Durables those of the
-	// newest event or Meta record, whichever is higher.
-	FirstVolatiles, FirstDurables uint64
-	Volatiles, Durables           uint64
-	// Head is the highest position of an event, a snapshot or a Meta record; Reserve the highest of a Reserve record.
-	Head, Reserve uint64
-	// Trimmed is that of the Meta record.
-	Trimmed uint64
-	// HasMeta and HasSnapshot say that there are such records. Snapshot is the newest one's position.
-	HasMeta, HasSnapshot bool
-	Snapshot             uint64
-	// Aborts are the positions of abort records, in the order of the file.
-	Aborts []uint64
-}
-
-// Query selects events of one room and epoch.
-type Query struct {
-	Room, Epoch string
-	// After and Before exclude positions up to and from them. Before 0 has no bound.
-	After, Before uint64
-	// Max is how many events to return at most. Required.
-	Max int
-	// Newest takes the newest instead of the oldest.
-	Newest bool
-	// Keep says which events count. Nil means all. It must not keep the record.
-	Keep func(*Record) bool
-}
-
-// Page is what Read found.
-type Page struct {
-	// Records are events in rising order of position. They belong to the receiver.
-	Records []Record
-	// More says that further events of the query lie beyond the page.
-	More bool
-	// Damage is the damaged blocks that were passed over.
-	Damage []Damage
-}
-
-// Seal makes the sealed file of a number: from the active file of that number, or, if there is a sealed one, from
-// that, to leave out what is dropped. drop says which records to leave out; nil means none. It gets each record once, in the
-// order of rooms (by bytes), epochs and positions, and must not keep it. The new file is on disk, and in the place of
-// the old sealed one, when Seal returns. The active file is left where it is: remove it with Active.Remove when
-// nobody reads it any more. A Sealed that is open on the file of before goes on reading that.
-//
-// Damage is the places of the source that could not be read. After an error nothing has changed. Where ctx ends, Seal ends.
-func Seal(ctx context.Context, fsys disk.FS, dir string, number uint64, drop func(*Record) bool, cache *Cache) (*Sealed, []Damage, error) {
-	panic("not yet")
+	damageMu sync.Mutex // protects damage
+	damage   []Damage
 }
 
 // Open opens a sealed file. It reads the file's directory and no block; where the directory is damaged it reads all blocks
-// to make it anew, and says so with a Damage that is not Lost.
-func Open(fsys disk.FS, path string, cache *Cache) (*Sealed, []Damage, error) { panic("not yet") }
-
-// Rooms yields what the file holds, in the order of room names by bytes, the epochs of a room in the order of the file. An
-// error is the last thing that it yields.
-func (s *Sealed) Rooms() iter.Seq2[RoomInfo, error] { panic("not yet") }
-
-// Room returns what the file knows of the epochs of one room; none means that it holds nothing of it.
-func (s *Sealed) Room(room string) ([]RoomInfo, error) { panic("not yet") }
-
-// Read returns events. Damage is no error: it is passed over and named in the page. An error means that the file
-// cannot be read now, or is closed.
-func (s *Sealed) Read(q Query) (Page, error) { panic("not yet") }
-
-// FindID returns the event with an id, the newest of those for which keep (nil: always) is true. Blocks that cannot be read
-// hold nothing.
-func (s *Sealed) FindID(room, id string, keep func(*Record) bool) (Record, bool, error) {
-	panic("not yet")
+// to make it anew, and says so with a Damage that is not Lost. Damage includes what was known when the file was made, as Past.
+func Open(fsys disk.FS, path string, cache *Cache) (*Sealed, []Damage, error) {
+	file, err := fsys.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open a sealed segment: %w", err)
+	}
+	s := &Sealed{fs: fsys, path: path, file: file, cache: cache, id: cache.source()}
+	if err := s.load(); err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return s, s.Damage(), nil
 }
 
-// Snapshot returns the snapshot of a room and epoch.
-func (s *Sealed) Snapshot(room, epoch string) (Record, bool, error) { panic("not yet") }
+func (s *Sealed) load() (err error) {
+	if s.size, err = s.file.Size(); err != nil {
+		return fmt.Errorf("open a sealed segment: %w", err)
+	}
+	w := newWindow(s.file, s.size)
+	h, damage, ok, err := readHead(w, s.path, SealedFile)
+	if err != nil {
+		return err
+	}
+	tail, tailDamage, tailOK := readTrailer(w, s.path)
+	damage = append(damage, tailDamage...)
+	if !ok {
+		_, number := ParseName(s.path)
+		h = head{version: Version, kind: SealedFile, number: number, salt: tail.salt}
+		if !tailOK {
+			h.salt, _ = guessSalt(w)
+		}
+	}
+	s.head = h
+	s.add(damage...)
+	if !tailOK {
+		return s.renew(nil)
+	}
+	payload, err := readFrame(s.file, h.salt, indexFrame, tail.index)
+	if err == nil {
+		var d *directory
+		if d, err = decodeIndex(payload, s.size); err == nil {
+			d.src, d.source, d.salt = s.file, s.cache.source(), h.salt
+			s.dir.Store(d)
+			s.add(d.past...)
+			return nil
+		}
+	}
+	return s.renew(nil)
+}
 
-// Verify reads the whole file and returns each damaged place. It ends with ctx, whose error it returns then.
-func (s *Sealed) Verify(ctx context.Context) ([]Damage, error) { panic("not yet") }
+func readTrailer(w *window, path string) (t trailer, damage []Damage, ok bool) {
+	for i := range tailCopies {
+		at := w.size - int64(tailCopies-i)*tailBytes
+		copied, good := parseTrailer(w.upTo(at, tailBytes))
+		switch {
+		case !good && at >= framesBegin:
+			damage = append(damage, Damage{File: path, Offset: at, Length: tailBytes, Reason: "one copy of the file's trailer is damaged", Err: w.failure(at, tailBytes)})
+		case good && !ok:
+			t, ok = copied, true
+		}
+	}
+	if !ok {
+		damage = nil // there is none: what lies here is told by reading the whole file
+	}
+	return t, damage, ok
+}
+
+// renew makes the directory anew from the blocks, unless that was done since the caller took old.
+func (s *Sealed) renew(old *directory) error {
+	s.renewMu.Lock()
+	defer s.renewMu.Unlock()
+	if s.dir.Load() != old {
+		return nil
+	}
+	w := newWalk(s.file, s.size, s.path, s.head.salt)
+	w.build = true
+	if err := w.run(); err != nil {
+		return err
+	}
+	d, err := w.directory(s.head.salt)
+	if err != nil {
+		return fmt.Errorf("make the directory of %s anew: %w", s.path, err)
+	}
+	d.source = s.cache.source()
+	if old != nil {
+		d.past = old.past
+	}
+	s.dir.Store(d)
+	s.add(w.damage...)
+	return nil
+}
+
+// add remembers damage, each place once. A later one may know more of the same place.
+func (s *Sealed) add(damage ...Damage) {
+	s.damageMu.Lock()
+	defer s.damageMu.Unlock()
+	for _, d := range damage {
+		i := slices.IndexFunc(s.damage, func(had Damage) bool {
+			return had.Offset == d.Offset && had.Past == d.Past && had.Length == d.Length
+		})
+		switch {
+		case i < 0:
+			s.damage = append(s.damage, d)
+		case len(d.Rooms) > len(s.damage[i].Rooms):
+			s.damage[i] = d
+		}
+	}
+}
+
+// Damage is the damage that was found since the file was opened.
+func (s *Sealed) Damage() []Damage {
+	s.damageMu.Lock()
+	defer s.damageMu.Unlock()
+	return slices.Clone(s.damage)
+}
+
+// use keeps the file open until done is called.
+func (s *Sealed) use() (done func(), err error) {
+	s.useMu.RLock()
+	if s.closed {
+		s.useMu.RUnlock()
+		return nil, fmt.Errorf("read %s: %w", s.path, fs.ErrClosed)
+	}
+	return s.useMu.RUnlock, nil
+}
 
 // Number is the number of the segment.
-func (s *Sealed) Number() uint64 { panic("not yet") }
+func (s *Sealed) Number() uint64 { return s.head.number }
 
 // Name is the path of the file.
-func (s *Sealed) Name() string { panic("not yet") }
+func (s *Sealed) Name() string { return s.path }
 
 // Size is how long the file is in bytes.
-func (s *Sealed) Size() int64 { panic("not yet") }
+func (s *Sealed) Size() int64 { return s.size }
 
 // Close closes the file. It waits for calls that are reading; later ones fail with fs.ErrClosed. It may be called
-// more than once.
-func (s *Sealed) Close() error { panic("not yet") }
+// more than once, and not from within a Keep.
+func (s *Sealed) Close() error {
+	s.useMu.Lock()
+	defer s.useMu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.cache.forget(s.id)
+	s.cache.forget(s.dir.Load().source)
+	return s.file.Close()
+}
 
 // Remove closes the file and removes it from the directory, lastingly.
-func (s *Sealed) Remove() error { panic("not yet") }
+func (s *Sealed) Remove() error { return remove(s.fs, s.path, s.Close()) }

@@ -75,32 +75,3 @@ func ParseName(name string) (FileKind, uint64) {
 	}
 	return kind, number
 }
-
-// Damage is a place in a file whose bytes are not those that were written, or cannot be read.
-type Damage struct {
-	File   string // the path, as it was given
-	Offset int64
-	Length int64
-	// Reason says what is wrong, as a part of a sentence.
-	Reason string
-	// Rooms says what the place held, as far as that is known: the room, and the first and the last position that it
-	// may have held of it. For an active file the list is what could be read beside the damage, and is never complete.
-	Rooms []Span
-	// Lost says that records are gone. Without it what was damaged could be had from elsewhere: from a second copy, or
-	// by reading all blocks.
-	Lost bool
-	// Past says that this was found when the file was made from another one: the bytes themselves are gone.
-	Past bool
-	// Err is the error of reading, if that is what is wrong: it may pass. Nil means that checksums do not match.
-	Err error
-}
-
-// Span is positions of one room, both ends included.
-type Span struct {
-	Room, Epoch string
-	First, Last uint64
-}
-
-func (d Damage) String() string {
-	return fmt.Sprintf("%s: %d bytes at %d: %s", d.File, d.Length, d.Offset, d.Reason)
-}
