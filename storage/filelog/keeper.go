@@ -161,24 +161,29 @@ func (r *room) absorb(f *activeFile, s *sealedFile, info segment.RoomInfo, ok bo
 			r.miss(e)
 		}
 	}
-	if before > 0 {
-		gone := r.ids
-		r.tail.remove(func(e *entry) bool { return e.file == f })
-		if len(r.tail.entries) == 0 {
-			r.ids = nil
-		} else if len(r.tail.entries) != before {
-			r.ids = make(map[string]identity, len(r.tail.entries))
-			for id, first := range gone {
-				if e := r.tail.find(first.seq); e != nil || r.positions.low != 0 && first.seq >= r.positions.low {
-					r.ids[id] = first
-				}
-			}
-		}
+	r.tail.remove(func(e *entry) bool { return e.file == f })
+	if len(r.tail.entries) != before {
+		r.forgetMoved()
 	}
 	if ok && info.Events > 0 {
 		r.addPart(newPart(s, info))
 	}
 	r.moves++
+}
+
+// forgetMoved forgets the IDs of events that are in the tail no more. Those in flight are not there yet.
+func (r *room) forgetMoved() {
+	var ids map[string]identity
+	for id, first := range r.ids {
+		flying := r.positions.low != 0 && first.seq >= r.positions.low
+		if flying || r.tail.find(first.seq) != nil {
+			if ids == nil {
+				ids = make(map[string]identity, len(r.tail.entries))
+			}
+			ids[id] = first
+		}
+	}
+	r.ids = ids
 }
 
 // miss notes that an event is gone for good.
