@@ -154,7 +154,7 @@ func (l *Log) appendDurable(ctx context.Context, r *room, events []*im.Event, ou
 	}
 	r.waiting++
 	r.mu.Unlock()
-	q := newRequest(r)
+	q := l.newRequest(r)
 	q.events, q.out, q.moves, q.bytes = events, out, moves, bytes
 	return l.submit(ctx, q)
 }
@@ -166,7 +166,7 @@ func (l *Log) submit(ctx context.Context, q *request) ([]im.Appended, error) {
 		r.mu.Lock()
 		r.waiting--
 		r.mu.Unlock()
-		q.release()
+		l.release(q)
 		return nil, err
 	}
 	select {
@@ -178,7 +178,7 @@ func (l *Log) submit(ctx context.Context, q *request) ([]im.Appended, error) {
 		<-q.done
 	}
 	out, err := q.out, q.err
-	q.release()
+	l.release(q)
 	r.deliverPending()
 	return out, err
 }

@@ -59,8 +59,12 @@ func (c *committer) run() {
 
 // wait is for how long there is nothing to do.
 func (c *committer) wait() time.Duration {
+	due := []time.Time{c.writeAt, c.syncAt}
+	if c.failed {
+		due = []time.Time{c.retryAt}
+	}
 	wait := time.Hour
-	for _, at := range []time.Time{c.writeAt, c.syncAt, c.retryAt} {
+	for _, at := range due {
 		if !at.IsZero() {
 			wait = min(wait, max(0, time.Until(at)))
 		}

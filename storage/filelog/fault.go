@@ -76,7 +76,7 @@ func (c *committer) fail(err error) (known bool) {
 		c.log.opts.Logger.Error("the disk fails; critical, normal and merged events are refused until it works again", "dir", c.log.dir, "error", err)
 	}
 	if !known {
-		c.abandonFile()
+		c.abandonFile(true)
 		c.recover()
 		return !c.failed
 	}
@@ -85,8 +85,9 @@ func (c *committer) fail(err error) (known bool) {
 }
 
 // abandonFile leaves a segment behind that takes no more writes. What is in it is read, and sealed, as if it were full.
-func (c *committer) abandonFile() {
+func (c *committer) abandonFile(broken bool) {
 	if c.file != nil {
+		c.file.broken = broken
 		c.log.keeper.retire(c.file)
 		c.file = nil
 	}
@@ -135,7 +136,7 @@ func (c *committer) begin() error {
 // leave abandons the file after an error that it does not get over.
 func (c *committer) leave(err error) {
 	if w, ok := errors.AsType[*segment.WriteError](err); !ok || !w.CutBack {
-		c.abandonFile()
+		c.abandonFile(true)
 	}
 }
 
@@ -162,7 +163,7 @@ func (c *committer) roll() error {
 				return err
 			}
 		}
-		c.abandonFile()
+		c.abandonFile(false)
 	}
 	return c.begin()
 }

@@ -11,6 +11,7 @@ import (
 type activeFile struct {
 	number uint64
 	active *segment.Active // Write and Sync belong to the committer
+	broken bool            // it failed, and its end may be torn; set before it is retired
 
 	// mu protects done, and active against being closed while it is read.
 	mu   sync.RWMutex

@@ -91,6 +91,16 @@ func (k *keeper) seal(f *activeFile) error {
 	k.work.Lock()
 	defer k.work.Unlock()
 	l := k.log
+	if f.broken {
+		// A write failed, and could not be cut back then.
+		again, _, err := segment.Recover(l.opts.fs, f.active.Name(), func(segment.Record, segment.Ref) error { return k.ctx.Err() })
+		if err != nil {
+			return err
+		}
+		if err := again.Close(); err != nil {
+			return err
+		}
+	}
 	s, damage, err := segment.Seal(k.ctx, l.opts.fs, l.dir, f.number, k.sift(f), l.cache)
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ type Log struct {
 
 	rooms    *rooms
 	queue    queue
+	requests sync.Pool // of *request
 	backlog  backlog
 	recent   recent
 	files    files

@@ -39,20 +39,22 @@ const (
 	abandoned
 )
 
-// requests are used again: the channel is what costs.
-var requests = sync.Pool{New: func() any { return &request{done: make(chan struct{}, 1)} }}
-
-func newRequest(r *room) *request {
-	q := requests.Get().(*request)
+// newRequest returns an empty request. Those that were answered are used again, by the log that made them: a channel
+// cannot leave a test's bubble.
+func (l *Log) newRequest(r *room) *request {
+	q, ok := l.requests.Get().(*request)
+	if !ok {
+		q = &request{done: make(chan struct{}, 1)}
+	}
 	q.room = r
 	return q
 }
 
 // release gives back a request that was answered.
-func (q *request) release() {
+func (l *Log) release(q *request) {
 	done := q.done
 	*q = request{done: done}
-	requests.Put(q)
+	l.requests.Put(q)
 }
 
 // abandon says that nobody waits any more. It reports false if the answer is there already, or about to be.

@@ -131,7 +131,7 @@ func (k *keeper) carry(ctx context.Context, s *sealedFile, info segment.RoomInfo
 	}
 	r.waiting++
 	r.mu.Unlock()
-	q := newRequest(r)
+	q := l.newRequest(r)
 	q.records = []segment.Record{meta}
 	if snapshot {
 		rec, ok, err := s.Snapshot(r.name, r.epoch)

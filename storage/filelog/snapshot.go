@@ -26,7 +26,7 @@ func (l *Log) SaveSnapshot(ctx context.Context, room string, s im.Snapshot) erro
 	}
 	r.waiting++
 	r.mu.Unlock()
-	q := newRequest(r)
+	q := l.newRequest(r)
 	q.records = []segment.Record{{Type: segment.Snapshot, Room: r.name, Epoch: r.epoch, Seq: s.Pos.Seq, Data: slices.Clone(s.Data)}}
 	q.bytes = int64(len(s.Data))
 	q.settle = func(f *activeFile, refs []segment.Ref) { r.saved(s.Pos.Seq, f, refs[0]) }
