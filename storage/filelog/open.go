@@ -103,7 +103,7 @@ func (l *Log) restore() (*committer, error) {
 		l.opts.Logger.Info("the log was not closed; rooms go on above all that they may have given", "dir", l.dir)
 		return c, c.skip()
 	}
-	return c, nil
+	return c, c.reopened()
 }
 
 func (l *Log) restoreSecret() ([]byte, error) {
@@ -291,6 +291,17 @@ func (c *committer) skip() error {
 	return c.reserve(func(r *room) bool {
 		r.positions.skip()
 		return true
+	})
+}
+
+// reopened has the mark of a clean close no longer be the last thing on disk, before any position is given. Without rooms
+// there is nothing to mix up.
+func (c *committer) reopened() error {
+	marked := false
+	return c.reserve(func(*room) bool {
+		first := !marked
+		marked = true
+		return first
 	})
 }
 
