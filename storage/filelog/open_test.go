@@ -211,6 +211,8 @@ func writeGolden(t *testing.T, dir string) {
 func waitSealed(t testing.TB, l *Log) {
 	t.Helper()
 	await(t, "all segments are sealed", func() bool { return l.keeper.next() == nil })
+	l.keeper.work.Lock() // until what comes after is done too
+	defer l.keeper.work.Unlock()
 }
 
 func TestNewerVersionIsRefused(t *testing.T) {
