@@ -162,13 +162,17 @@ func (k *keeper) absorb(f *activeFile, s *sealedFile) error {
 	}
 	k.log.files.replace(f.number, s)
 	var trimmed []*room
+	oldest := k.log.clock.read() - int64(k.log.opts.KeepAge)
 	k.log.rooms.all(func(r *room) bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		before := r.trimmed.durables
 		info, ok := infos[r.name+"\x00"+r.epoch]
 		r.absorb(f, s, info, ok)
-		if r.trimmed.durables != before {
+		switch dead := r.doomed(oldest); {
+		case dead && !ok && r.anchor == f.number:
+			r.anchor = 0 // nothing of it is on disk, and nobody misses it
+		case !dead && r.trimmed.durables != before:
 			trimmed = append(trimmed, r)
 		}
 		return true

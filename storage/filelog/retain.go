@@ -51,6 +51,19 @@ func (r *room) forgettable(since int64) bool {
 	return r.idle() && r.used < since && r.positions.low == 0 && r.positions.below > 0 && r.anchor == 0
 }
 
+// doomed reports whether the room will be forgettable when what is past its age is dropped. mu is held.
+func (r *room) doomed(oldest int64) bool {
+	for _, p := range r.parts {
+		if p.newest >= oldest {
+			return false
+		}
+	}
+	if n := len(r.tail.entries); n > 0 && r.tail.entries[n-1].stored >= oldest {
+		return false
+	}
+	return r.waiting == 0 && len(r.followers) == 0 && r.snapshot.none() && r.used < oldest
+}
+
 // share is how many of a segment's events are past the numbers that their rooms keep.
 type share struct{ dead, events int }
 
