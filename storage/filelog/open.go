@@ -53,6 +53,7 @@ func Open(dir string, o *Options) (*Log, error) {
 		stop:    make(chan struct{}), committed: make(chan struct{}),
 	}
 	l.keeper.log, l.keeper.kick, l.keeper.done = l, make(chan struct{}, 1), make(chan struct{})
+	l.keeper.work = make(chan struct{}, 1)
 	l.keeper.ctx, l.keeper.cancel = context.WithCancel(context.Background())
 	c, err := l.restore()
 	if err != nil {

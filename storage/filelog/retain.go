@@ -11,8 +11,10 @@ import (
 // trim drops the sealed segments of which nothing is kept, those beyond KeepBytes, and rewrites those of which more than
 // half is dead.
 func (k *keeper) trim(ctx context.Context) error {
-	k.work.Lock()
-	defer k.work.Unlock()
+	if err := k.begin(ctx); err != nil {
+		return err
+	}
+	defer k.end()
 	l := k.log
 	oldest := l.clock.read() - int64(l.opts.KeepAge)
 	bytes, _ := l.files.size()
