@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/liveim/im"
+	"github.com/liveim/im/storage/filelog"
 )
 
 // Whoever opens the page is a guest with a made-up name, kept in a signed
@@ -30,12 +31,20 @@ const (
 // guests hands out identities and recognises them. It is the handler of POST
 // /guest.
 type guests struct {
-	key []byte // signs; lost with the process, and so are its guests
+	key []byte // signs
 }
 
-func newGuests() *guests {
+// newGuests makes a key that is lost with the process, and so are its guests, or one of
+// the secret of a log, which keeps them as it keeps what they have said.
+func newGuests(log *filelog.Log) *guests {
 	g := &guests{key: make([]byte, 32)}
-	rand.Read(g.key)
+	if log == nil {
+		rand.Read(g.key)
+		return g
+	}
+	mac := hmac.New(sha256.New, log.Secret())
+	mac.Write([]byte("liveroom guests"))
+	g.key = mac.Sum(nil)
 	return g
 }
 

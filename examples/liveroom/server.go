@@ -13,6 +13,7 @@ import (
 
 	"github.com/liveim/im"
 	"github.com/liveim/im/internal/replay"
+	"github.com/liveim/im/storage/filelog"
 )
 
 // graceful is how long a shutdown waits for viewers and requests.
@@ -26,6 +27,7 @@ type server struct {
 	guests   *guests
 	room     string
 	storms   storm
+	log      *filelog.Log // nil: the hub keeps its rooms in memory
 
 	life  context.Context // of what runs in the background
 	tasks sync.WaitGroup
@@ -43,12 +45,16 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 	if err != nil {
 		return nil, err
 	}
-	known := newGuests()
+	log, err := openLog(c.data)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	known := newGuests(log)
 	var pressure func() float64 // of the machine: the hub measures it by itself
 	if c.calm {
 		pressure = func() float64 { return 0 }
 	}
-	hub, err := im.New(known.authenticate, &im.Options{
+	options := im.Options{
 		Limits: im.Limits{
 			User: map[im.Kind]im.Limit{im.Danmaku: {N: 60, Per: 30 * time.Second}, im.Chat: {N: 30, Per: 30 * time.Second}},
 			// The bots say what many people said, faster than one person may.
@@ -58,9 +64,13 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		Joins:    im.JoinPolicy{Except: []string{botRole}},
 		// Enough to fill the list of the chat.
 		Bounds: im.Bounds{JoinEvents: 100},
-	})
+	}
+	if log != nil {
+		options.Log = log // not before it is known to be one: a nil *filelog.Log is no nil im.Log
+	}
+	hub, err := im.New(known.authenticate, &options)
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, closeLog(log), listener.Close())
 	}
 	s := &server{
 		hub:      hub,
@@ -68,6 +78,7 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		guests:   known,
 		room:     c.room,
 		storms:   storm{lines: stormLines(items)},
+		log:      log,
 		life:     ctx,
 	}
 	hub.Handle(giftOp, s.give)
@@ -123,5 +134,24 @@ func (s *server) shutdown(ctx context.Context) error {
 	slog.Info("liveroom: shutting down")
 	err := errors.Join(s.hub.Shutdown(ctx), s.http.Shutdown(ctx))
 	s.tasks.Wait()
-	return err
+	return errors.Join(err, s.hub.Close(), closeLog(s.log)) // the log last: the hub writes to it until it has ended
+}
+
+// openLog returns the log in a directory, or nil if there is to be none.
+func openLog(dir string) (*filelog.Log, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	log, err := filelog.Open(dir, nil)
+	if err != nil {
+		return nil, fmt.Errorf("-data %s: %w", dir, err)
+	}
+	return log, nil
+}
+
+func closeLog(log *filelog.Log) error {
+	if log == nil {
+		return nil
+	}
+	return log.Close()
 }
