@@ -231,7 +231,7 @@ func TestOperationsSurviveARestart(t *testing.T) {
 		wantCall(t, ann, "42", "c-1", "rose", `{"order":1}`, "")
 		wantCall(t, ann, "42", "c-1", "castle", "", im.CodeConflict)
 		wantCall(t, ann, "42", "c-2", "rose", `{"order":101}`, "")
-		if page, err := s.Room("42").History(t.Context(), im.Range{Newest: true, Max: 3}); err != nil || len(page.Events) != 3 || page.Events[0].Kind != im.Gift {
+		if page, err := s.Room("42").History(t.Context(), im.HistoryQuery{Newest: true, Max: 3}); err != nil || len(page.Events) != 3 || page.Events[0].Kind != im.Gift {
 			t.Fatalf("the newest page: %+v, %v", page, err)
 		}
 

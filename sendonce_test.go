@@ -199,7 +199,7 @@ func TestRuling5RetryWhileTheFirstIsInFlight(t *testing.T) {
 			r := <-results
 			got[fmt.Sprint(r.receipt.Status, r.receipt.Event, code(r.err))]++
 		}
-		page, err := hub.Room("42").History(t.Context(), im.Range{})
+		page, err := hub.Room("42").History(t.Context(), im.HistoryQuery{})
 		if err != nil || len(page.Events) != 1 {
 			t.Fatalf("%d events, %v", len(page.Events), err)
 		}

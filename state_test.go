@@ -288,7 +288,7 @@ func TestSyncSeesWhatOtherNodesHaveWritten(t *testing.T) {
 		if err != nil || head.Seq > 60 {
 			t.Fatalf("200 calls of Sync and 20 changes took %d events (%v): calls that come together share one", head.Seq, err)
 		}
-		if page, _ := a.Room("42").History(t.Context(), im.Range{}); len(page.Events) != 20 {
+		if page, _ := a.Room("42").History(t.Context(), im.HistoryQuery{}); len(page.Events) != 20 {
 			t.Fatalf("the history has %d events, want the 20 changes alone", len(page.Events))
 		}
 		ctx, cancel := context.WithCancel(t.Context())

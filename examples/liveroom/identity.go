@@ -30,13 +30,14 @@ const (
 // guests hands out identities and recognises them. It is the handler of POST
 // /guest.
 type guests struct {
-	key []byte // signs; lost with the process, and so are its guests
+	key []byte // signs
 }
 
-func newGuests() *guests {
-	g := &guests{key: make([]byte, 32)}
-	rand.Read(g.key)
-	return g
+// newGuests makes a key of a secret. Guests are known for as long as that stays the same.
+func newGuests(secret []byte) *guests {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte("liveroom guests"))
+	return &guests{mac.Sum(nil)}
 }
 
 // guest is what the cookie says.

@@ -40,7 +40,7 @@ func identify(t *testing.T, g *guests, cookies []*http.Cookie) im.User {
 }
 
 func TestGuestKeepsItsID(t *testing.T) {
-	g := newGuests()
+	g := newGuests(nil)
 	visit := func(name string, cookies []*http.Cookie) []*http.Cookie {
 		t.Helper()
 		status, cookies := ask(g, name, cookies)
@@ -70,7 +70,7 @@ func TestGuestKeepsItsID(t *testing.T) {
 }
 
 func TestGuestNames(t *testing.T) {
-	g := newGuests()
+	g := newGuests(nil)
 	for name, want := range map[string]int{
 		"Ann":                     http.StatusOK,
 		strings.Repeat("名", 24):   http.StatusOK,
@@ -87,7 +87,7 @@ func TestGuestNames(t *testing.T) {
 }
 
 func TestAuthenticateRefuses(t *testing.T) {
-	g := newGuests()
+	g := newGuests(nil)
 	r := httptest.NewRequest(http.MethodGet, "/im/ws", nil)
 	if _, err := g.authenticate(r); !errors.Is(err, im.ErrNoCredentials) {
 		t.Errorf("without a cookie: %v", err)
@@ -95,7 +95,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 	for name, token := range map[string]string{
 		"nothing":      "",
 		"no signature": strings.SplitAfter(g.seal(guest{ID: "a"}), ".")[0],
-		"another key":  newGuests().seal(guest{ID: "a"}),
+		"another key":  newGuests([]byte("another")).seal(guest{ID: "a"}),
 		"too long":     g.seal(guest{ID: strings.Repeat("a", 2*longestGuest)}),
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/im/ws", nil)

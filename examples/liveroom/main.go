@@ -3,7 +3,9 @@
 //
 //	go run ./examples/liveroom
 //	go run ./examples/liveroom -replay danmaku.xml -speed 2 -crowd 1000
+//	go run ./examples/liveroom -data /var/lib/liveroom
 //
+// With -data everything is kept over restarts; without it the memory has it.
 // Everything that is said goes through real client sessions.
 package main
 
@@ -29,6 +31,7 @@ type config struct {
 	speed  float64
 	crowd  int
 	room   string
+	data   string // directory; empty: memory
 }
 
 func main() {
@@ -38,6 +41,7 @@ func main() {
 	flag.Float64Var(&c.speed, "speed", 1, "how many times faster than recorded")
 	flag.IntVar(&c.crowd, "crowd", 0, "`number` of silent viewers to add")
 	flag.StringVar(&c.room, "room", "42", "`name` of the room")
+	flag.StringVar(&c.data, "data", "", "`directory` that keeps the rooms over restarts (default: memory, which forgets)")
 	flag.BoolVar(&c.calm, "calm", false, "leave nothing out, however busy the machine is")
 	flag.Parse()
 	if flag.NArg() > 0 {

@@ -219,9 +219,63 @@ func TestRunRefusesOddFlags(t *testing.T) {
 		"crowd":     {speed: 1, crowd: -1},
 		"recording": {speed: 1, replay: "none.jsonl"},
 		"address":   {speed: 1, addr: "127.0.0.1:-1"},
+		"data":      {speed: 1, addr: "127.0.0.1:0", data: "/dev/null/rooms"},
 	} {
 		if err := run(t.Context(), c, func(string) { t.Errorf("%s: started", name) }); err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestDataIsKept starts the program twice on one directory: what a visitor said is there
+// again, and the visitor is still who he was.
+func TestDataIsKept(t *testing.T) {
+	c := config{speed: 1, room: "42", data: t.TempDir()}
+	said := make(chan client.Event, 2)
+	const text = "still here tomorrow"
+	visit := func(send bool) func(*testing.T) {
+		return func(t *testing.T) {
+			address := start(t, c)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			_, room := join(ctx, t, address, url.Values{"name": {"Ming"}})
+			if send {
+				if _, err := room.Send(ctx, im.Chat, comment{Text: text}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for u := range room.Updates(ctx) {
+				if e, ok := u.(client.Event); ok && e.Kind == im.Chat && strings.Contains(string(e.Body), text) {
+					said <- e
+					return
+				}
+			}
+			t.Fatalf("nobody says %q: %v", text, room.Err())
+		}
+	}
+	t.Run("first", visit(true))
+	t.Run("again", visit(false))
+	if t.Failed() {
+		return
+	}
+	if first, again := <-said, <-said; first.ID != again.ID || first.From != again.From {
+		t.Errorf("after a restart the message is %+v, before it was %+v", again, first)
+	}
+
+	var cookie string
+	for range 2 {
+		_, secret, closeLog, err := openLog(c.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := newGuests(secret)
+		if cookie == "" {
+			cookie = g.seal(guest{ID: "a", Name: "Ming"})
+		} else if who, ok := g.open(cookie); !ok || who.ID != "a" {
+			t.Errorf("a guest is unknown after a restart: %+v", who)
+		}
+		if err := closeLog(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type server struct {
 	guests   *guests
 	room     string
 	storms   storm
+	closeLog func() error
 
 	life  context.Context // of what runs in the background
 	tasks sync.WaitGroup
@@ -43,12 +44,11 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 	if err != nil {
 		return nil, err
 	}
-	// Enough for the page of the replay: half an hour, or an hour of a calm room.
-	log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepAge: time.Hour, KeepEvents: 20_000, KeepVolatile: 20_000})
+	log, secret, closeLog, err := openLog(c.data)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	known := newGuests()
+	known := newGuests(secret)
 	var pressure func() float64 // of the machine: the hub measures it by itself
 	if c.calm {
 		pressure = func() float64 { return 0 }
@@ -66,7 +66,7 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		Bounds: im.Bounds{JoinEvents: 100},
 	})
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, closeLog(), listener.Close())
 	}
 	s := &server{
 		hub:      hub,
@@ -74,6 +74,7 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		guests:   known,
 		room:     c.room,
 		storms:   storm{lines: stormLines(items)},
+		closeLog: closeLog,
 		life:     ctx,
 	}
 	hub.Handle(giftOp, s.give)
@@ -129,5 +130,5 @@ func (s *server) shutdown(ctx context.Context) error {
 	slog.Info("liveroom: shutting down")
 	err := errors.Join(s.hub.Shutdown(ctx), s.http.Shutdown(ctx))
 	s.tasks.Wait()
-	return err
+	return errors.Join(err, s.hub.Close(), s.closeLog()) // the log last: the hub writes to it until it has ended
 }
