@@ -47,6 +47,8 @@ if runs_386; then
 else
 	echo "== go test: root, 386: this machine does not run them"
 fi
+# All speeds, which the race detector is too slow for.
+step "go test: replays" go test -timeout 5m ./bench/replay
 # A package that hangs must say so well within the time that CI has. One package at a time: some measure
 # delays over real sockets, and the processors are few.
 step "go test -race" go test -race -p 1 -timeout 8m work
