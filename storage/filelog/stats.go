@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/liveim/im/storage/filelog/internal/segment"
 )
 
 // Stats is what a log has done since it was opened, and what waits.
@@ -39,12 +37,6 @@ func (l *Log) Stats() Stats {
 // Health says why critical, normal and merged events are refused at the moment, or nil: the disk takes them.
 func (l *Log) Health() error { return l.queue.health() }
 
-// Damage is a place in a file whose bytes are not those that were written, or cannot be read.
-type Damage = segment.Damage
-
-// Damage returns the damaged places that opening and reading have met. Verify finds all.
-func (l *Log) Damage() []Damage { return l.losses.list() }
-
 // counters count what a log does.
 type counters struct {
 	syncs, unwritten atomic.Uint64
@@ -70,53 +62,4 @@ func (c *counters) last() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lost
-}
-
-// losses are the damaged places that a log has met.
-type losses struct {
-	mu     sync.Mutex // protects places
-	places []Damage
-}
-
-// add takes a place over, and reports false if it is known.
-func (l *losses) add(d Damage) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, o := range l.places {
-		if o.File == d.File && o.Offset == d.Offset && o.Length == d.Length {
-			return false
-		}
-	}
-	l.places = append(l.places, d)
-	return true
-}
-
-func (l *losses) list() []Damage {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]Damage(nil), l.places...)
-}
-
-// damaged takes note of damage, and of the positions that it took from rooms. It reports false if all of it is known. What
-// was never synced is no damage: a loss of power took it.
-func (l *Log) damaged(places []Damage) (news bool) {
-	for _, d := range places {
-		if d.Torn || !l.losses.add(d) {
-			continue
-		}
-		news = true
-		l.opts.Logger.Error("damage in the log", "file", d.File, "offset", d.Offset, "bytes", d.Length, "reason", d.Reason, "lost", d.Lost)
-		kind, _ := segment.ParseName(d.File)
-		if !d.Lost || d.Past || kind != segment.SealedFile {
-			continue // what an active file lost is found by the counts of what is left
-		}
-		for _, s := range d.Rooms {
-			r := l.rooms.lockExisting(s.Room)
-			if r.epoch == s.Epoch {
-				r.trimmed.durables = max(r.trimmed.durables, s.Last)
-			}
-			r.mu.Unlock()
-		}
-	}
-	return news
 }

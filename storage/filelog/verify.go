@@ -64,7 +64,7 @@ func (r *Report) sealed(ctx context.Context, fsys disk.FS, path string) error {
 	}
 	defer s.Close()
 	damage, err := s.Verify(ctx)
-	r.Damage = append(r.Damage, damage...)
+	r.Damage = append(r.Damage, reported(damage)...)
 	r.Segments++
 	r.Bytes += s.Size()
 	return err
@@ -78,11 +78,14 @@ func (r *Report) active(ctx context.Context, fsys disk.FS, path string) error {
 	if err != nil {
 		return err
 	}
-	r.Damage = append(r.Damage, rec.Damage...)
+	r.Damage = append(r.Damage, reported(rec.Damage)...)
 	if r.Torn != nil { // only the newest may be torn
 		r.Damage = append(r.Damage, *r.Torn)
 	}
-	r.Torn, r.Clean = rec.Tail, rec.Closed
+	r.Torn, r.Clean = nil, rec.Closed
+	if rec.Tail != nil {
+		r.Torn = &reported([]segment.Damage{*rec.Tail})[0]
+	}
 	r.Segments++
 	return nil
 }
