@@ -161,14 +161,26 @@ func (l *Log) appendDurable(ctx context.Context, r *room, events []*im.Event, ou
 
 // submit has a request committed, and delivers what that publishes. The room's count of waiting is up already.
 func (l *Log) submit(ctx context.Context, q *request) ([]im.Appended, error) {
-	r := q.room
-	if err := l.queue.push(q); err != nil {
-		r.mu.Lock()
-		r.waiting--
-		r.mu.Unlock()
-		l.release(q)
+	if err := l.hand(q); err != nil {
 		return nil, err
 	}
+	return l.await(ctx, q)
+}
+
+// hand hands a request to the committer, or takes it back and says why.
+func (l *Log) hand(q *request) error {
+	err := l.queue.push(q)
+	if err != nil {
+		q.room.mu.Lock()
+		q.room.waiting--
+		q.room.mu.Unlock()
+		l.release(q)
+	}
+	return err
+}
+
+// await waits for a request that was handed over.
+func (l *Log) await(ctx context.Context, q *request) ([]im.Appended, error) {
 	select {
 	case <-q.done:
 	case <-ctx.Done():
@@ -177,7 +189,7 @@ func (l *Log) submit(ctx context.Context, q *request) ([]im.Appended, error) {
 		}
 		<-q.done
 	}
-	out, err := q.out, q.err
+	r, out, err := q.room, q.out, q.err
 	l.release(q)
 	r.deliverPending()
 	return out, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -111,3 +112,15 @@ func refused(t testing.TB, err error) {
 
 // pass lets time go by, in a bubble.
 func pass(d time.Duration) { <-time.After(d) }
+
+// await waits until something is so.
+func await(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("10 s passed and it is not so that %s", what)
+		}
+		runtime.Gosched()
+	}
+}

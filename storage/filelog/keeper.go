@@ -3,6 +3,7 @@ package filelog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +58,9 @@ const sealRetry = time.Second
 // run seals until the log closes.
 func (k *keeper) run() {
 	defer close(k.done)
+	for _, s := range slices.Backward(k.log.files.list()) {
+		k.recollect(s)
+	}
 	for k.ctx.Err() == nil {
 		f := k.next()
 		if f == nil {
@@ -74,6 +78,13 @@ func (k *keeper) run() {
 		if err := k.trim(k.ctx); err != nil && k.ctx.Err() == nil {
 			k.log.opts.Logger.Error("old segments could not be dropped", "error", err)
 		}
+	}
+}
+
+// recollect has a sealed file say which ids it does not hold without reading. It works without, but slower.
+func (k *keeper) recollect(s *sealedFile) {
+	if err := s.Recollect(k.ctx); err != nil && k.ctx.Err() == nil && !isClosed(err) {
+		k.log.opts.Logger.Warn("the ids of a segment could not be read", "file", s.Name(), "error", err)
 	}
 }
 
@@ -106,12 +117,12 @@ func (k *keeper) seal(f *activeFile) error {
 		return err
 	}
 	l.damaged(damage)
+	k.recollect(&sealedFile{Sealed: s})
 	if err := k.absorb(f, &sealedFile{Sealed: s}); err != nil {
 		s.Close()
 		return err
 	}
 	k.pop()
-	l.files.replace(f.number, nil)
 	return f.end(true)
 }
 
@@ -150,13 +161,21 @@ func (k *keeper) absorb(f *activeFile, s *sealedFile) error {
 		s.newest = max(s.newest, nanos(info.Newest))
 	}
 	k.log.files.replace(f.number, s)
+	var trimmed []*room
 	k.log.rooms.all(func(r *room) bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		before := r.trimmed.durables
 		info, ok := infos[r.name+"\x00"+r.epoch]
 		r.absorb(f, s, info, ok)
+		if r.trimmed.durables != before {
+			trimmed = append(trimmed, r)
+		}
 		return true
 	})
+	if err := k.record(trimmed); err != nil && k.ctx.Err() == nil {
+		k.log.opts.Logger.Warn("it could not be written down which events are past their retention", "error", err)
+	}
 	return nil
 }
 

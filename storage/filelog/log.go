@@ -48,6 +48,7 @@ type Log struct {
 	stop      chan struct{} // closed to end the committer
 	committed chan struct{} // closed when it has ended
 	crashing  atomic.Bool   // the end is that of a killed process, for tests
+	closed    atomic.Bool
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -74,6 +75,7 @@ func (l *Log) Close() error {
 }
 
 func (l *Log) close() {
+	l.closed.Store(true)
 	l.queue.close()
 	l.keeper.cancel()
 	close(l.stop)
@@ -86,14 +88,7 @@ func (l *Log) close() {
 	l.closeErr = errors.Join(l.counters.last(), l.files.close(), l.lock.Close())
 }
 
-func (l *Log) closing() bool {
-	select {
-	case <-l.stop:
-		return true
-	default:
-		return l.queue.health() == ErrClosed
-	}
-}
+func (l *Log) closing() bool { return l.closed.Load() }
 
 // nudge has volatile events written before long.
 func (l *Log) nudge() {

@@ -103,7 +103,7 @@ func (l *Log) restore() (*committer, error) {
 		l.opts.Logger.Info("the log was not closed; rooms go on above all that they may have given", "dir", l.dir)
 		return c, c.skip()
 	}
-	return c, nil
+	return c, c.reopened()
 }
 
 func (l *Log) restoreSecret() ([]byte, error) {
@@ -165,6 +165,7 @@ func (l *Log) restoreSealed(number uint64) error {
 			r.snapshot = snapshotPlace{seq: info.Snapshot, sealed: s}
 		}
 		if info.Events > 0 {
+			r.holes(info)
 			r.addPart(newPart(s, info))
 			r.volatiles += uint64(info.Events - info.DurableEvents)
 		}
@@ -174,6 +175,21 @@ func (l *Log) restoreSealed(number uint64) error {
 	}
 	l.damaged(damage)
 	return nil
+}
+
+// holes finds by the counts that events carry whether durable ones are missing before a sealed segment, or within it, and
+// notes that if no Meta record has. Where exactly they were is not known, so it may be further back than it says.
+func (r *room) holes(info segment.RoomInfo) {
+	before := info.FirstDurables
+	if info.FirstDurable == info.First {
+		before--
+	}
+	if before > r.total.durables {
+		r.trimmed.durables = max(r.trimmed.durables, info.First-1)
+	}
+	if info.Durables-before > uint64(info.DurableEvents) && max(info.Trimmed, r.trimmed.durables) < info.First && info.DurableEvents > 0 {
+		r.trimmed.durables = info.LastDurable - 1
+	}
 }
 
 // found takes over that a segment holds something of the room. A new epoch means that all of before is gone.
@@ -259,7 +275,7 @@ func (r *room) restored() {
 			before--
 		}
 		if before > durables {
-			r.skipped(i)
+			r.trimmed.durables = max(r.trimmed.durables, e.seq-1) // some are missing before it
 		}
 		if e.volatile {
 			r.volatiles++
@@ -273,16 +289,6 @@ func (r *room) restored() {
 	r.total = counts{max(r.total.volatiles, volatiles), max(r.total.durables, durables)}
 }
 
-// skipped notes that durable events before an entry of the tail are not there.
-func (r *room) skipped(i int) {
-	last := r.tail.entries[i].seq - 1
-	if i == 0 && len(r.parts) == 0 {
-		r.trimmed.durables = max(r.trimmed.durables, last)
-		return
-	}
-	r.lost = append(r.lost, segment.Span{Room: r.name, Epoch: r.epoch, Last: last})
-}
-
 // skipBatch is how many rooms one write has go on.
 const skipBatch = 4096
 
@@ -291,6 +297,17 @@ func (c *committer) skip() error {
 	return c.reserve(func(r *room) bool {
 		r.positions.skip()
 		return true
+	})
+}
+
+// reopened has the mark of a clean close no longer be the last thing on disk, before any position is given. Without rooms
+// there is nothing to mix up.
+func (c *committer) reopened() error {
+	marked := false
+	return c.reserve(func(*room) bool {
+		first := !marked
+		marked = true
+		return first
 	})
 }
 

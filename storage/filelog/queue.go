@@ -141,13 +141,11 @@ func (q *queue) health() error {
 	return q.fault
 }
 
-// close has push refuse for good. It reports false if it was closed already.
-func (q *queue) close() bool {
+// close has push refuse for good.
+func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	was := q.closed
 	q.closed = true
-	return !was
 }
 
 func (q *queue) depth() (events int, bytes int64) {

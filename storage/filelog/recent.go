@@ -19,16 +19,21 @@ type recentItem struct {
 	bytes int64
 }
 
-// add takes items over, and returns those that must leave memory for them.
-func (q *recent) add(it recentItem) (leave []recentItem) {
+// add takes an item over, and returns up to where the events of rooms must leave memory: many at once, and seldom.
+func (q *recent) add(it recentItem) (leave map[*room]uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.bytes += it.bytes
 	q.items = append(q.items, it)
-	for q.bytes > q.max {
-		q.bytes -= q.items[q.first].bytes
-		leave = append(leave, q.items[q.first])
-		q.items[q.first] = recentItem{}
+	if q.bytes <= q.max {
+		return nil
+	}
+	leave = map[*room]uint64{}
+	for q.bytes > q.max-q.max/8 {
+		old := &q.items[q.first]
+		q.bytes -= old.bytes
+		leave[old.room] = max(leave[old.room], old.upTo)
+		*old = recentItem{}
 		q.first++
 	}
 	if q.first > 1024 && q.first > len(q.items)/2 {
@@ -44,8 +49,8 @@ func (l *Log) remember(r *room, upTo uint64, bytes int64) {
 	if bytes == 0 {
 		return
 	}
-	for _, it := range l.recent.add(recentItem{r, upTo, bytes}) {
-		l.counters.unwritten.Add(it.room.evict(it.upTo))
+	for old, upTo := range l.recent.add(recentItem{r, upTo, bytes}) {
+		l.counters.unwritten.Add(old.evict(upTo))
 	}
 }
 

@@ -2,6 +2,7 @@ package filelog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/liveim/im/storage/filelog/internal/segment"
@@ -83,17 +84,39 @@ func overdue(total, keep, last uint64, n int) int {
 	return max(0, n-int(last-limit))
 }
 
+// carryBatch is how many rooms share one fsync when a segment is dropped that holds what they live on with.
+const carryBatch = 1024
+
 // drop removes a segment. What would be lost with it and must not be is written again before: the snapshots, and
 // how far the rooms are that live on.
 func (k *keeper) drop(ctx context.Context, s *sealedFile) error {
 	l := k.log
+	var carried []*request
+	wait := func() (err error) {
+		for _, q := range carried {
+			_, failed := l.await(ctx, q)
+			err = errors.Join(err, failed)
+		}
+		carried = carried[:0]
+		return err
+	}
 	for info, err := range s.Rooms() {
+		var q *request
+		if err == nil {
+			q, err = k.carry(s, info)
+		}
+		if q != nil {
+			carried = append(carried, q)
+		}
+		if err != nil || len(carried) == carryBatch {
+			err = errors.Join(err, wait())
+		}
 		if err != nil {
-			return fmt.Errorf("read the directory of %s: %w", s.Name(), err)
+			return fmt.Errorf("carry over what %s holds of room %q: %w", s.Name(), info.Room, err)
 		}
-		if err := k.carry(ctx, s, info); err != nil {
-			return err
-		}
+	}
+	if err := wait(); err != nil {
+		return fmt.Errorf("carry over what %s holds: %w", s.Name(), err)
 	}
 	l.rooms.all(func(r *room) bool {
 		r.mu.Lock()
@@ -115,20 +138,18 @@ func (k *keeper) drop(ctx context.Context, s *sealedFile) error {
 	return s.Remove()
 }
 
-// carry writes again what a room has in a segment alone and lives on with.
-func (k *keeper) carry(ctx context.Context, s *sealedFile, info segment.RoomInfo) error {
+// carry has written again what a room has in a segment alone and lives on with. It returns nil if there is nothing.
+func (k *keeper) carry(s *sealedFile, info segment.RoomInfo) (*request, error) {
 	l := k.log
 	r := l.rooms.lockExisting(info.Room)
 	snapshot := r.snapshot.sealed == s
 	lives := snapshot || len(r.followers) > 0 || r.waiting > 0 || r.used >= l.clock.read()-int64(l.opts.KeepAge)
 	if r.gone || r.epoch != info.Epoch || !snapshot && (r.anchor != s.Number() || !lives) {
 		r.mu.Unlock()
-		return nil
+		return nil, nil
 	}
-	meta := segment.Record{
-		Type: segment.Meta, Room: r.name, Epoch: r.epoch, Seq: r.positions.below,
-		Trimmed: max(r.trimmed.durables, info.LastDurable), Volatiles: r.total.volatiles, Durables: r.total.durables,
-	}
+	meta := r.meta()
+	meta.Trimmed = max(meta.Trimmed, info.LastDurable)
 	r.waiting++
 	r.mu.Unlock()
 	q := l.newRequest(r)
@@ -139,7 +160,7 @@ func (k *keeper) carry(ctx context.Context, s *sealedFile, info segment.RoomInfo
 			r.mu.Lock()
 			r.waiting--
 			r.mu.Unlock()
-			return err
+			return nil, err
 		}
 		if ok {
 			q.records = append(q.records, rec)
@@ -152,8 +173,47 @@ func (k *keeper) carry(ctx context.Context, s *sealedFile, info segment.RoomInfo
 			r.saved(seqs[1].Seq, f, refs[1])
 		}
 	}
-	_, err := l.submit(ctx, q)
-	return err
+	if err := l.hand(q); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// meta is what is to be known of the room when its events are gone. mu is held.
+func (r *room) meta() segment.Record {
+	return segment.Record{
+		Type: segment.Meta, Room: r.name, Epoch: r.epoch, Seq: r.positions.below,
+		Trimmed: r.trimmed.durables, Volatiles: r.total.volatiles, Durables: r.total.durables,
+	}
+}
+
+// record has it on disk up to where durable events of rooms are gone. Should that fail, it is found again by their counts.
+func (k *keeper) record(rooms []*room) error {
+	l := k.log
+	var waiting []*request
+	var failed error
+	for i, r := range rooms {
+		r.mu.Lock()
+		meta := r.meta()
+		r.waiting++
+		r.mu.Unlock()
+		q := l.newRequest(r)
+		q.records = []segment.Record{meta}
+		q.settle = func(f *activeFile, _ []segment.Ref) { r.anchor = max(r.anchor, f.number) }
+		if err := l.hand(q); err != nil {
+			failed = err
+		} else {
+			waiting = append(waiting, q)
+		}
+		if i == len(rooms)-1 || len(waiting) == carryBatch {
+			for _, q := range waiting {
+				_, err := l.await(k.ctx, q)
+				failed = errors.Join(failed, err)
+			}
+			waiting = waiting[:0]
+		}
+	}
+	return failed
 }
 
 // rewrite leaves out of a segment what is past its retention.
@@ -185,7 +245,9 @@ func (k *keeper) rewrite(s *sealedFile) error {
 		return err
 	}
 	l.damaged(damage)
-	return k.exchange(s, &sealedFile{Sealed: sealed, newest: s.newest}, gone)
+	again := &sealedFile{Sealed: sealed, newest: s.newest}
+	k.recollect(again)
+	return k.exchange(s, again, gone)
 }
 
 // exchange puts a rewritten segment in the place of the old one.
@@ -198,6 +260,7 @@ func (k *keeper) exchange(old, s *sealedFile, gone map[string]counts) error {
 		infos[info.Room+"\x00"+info.Epoch] = info
 	}
 	k.log.files.replace(s.Number(), s)
+	var trimmed []*room
 	k.log.rooms.all(func(r *room) bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -208,6 +271,9 @@ func (k *keeper) exchange(old, s *sealedFile, gone map[string]counts) error {
 		}
 		r.volatiles -= uint64(p.volatiles - (info.Events - info.DurableEvents))
 		c := gone[r.name]
+		if c.durables > r.trimmed.durables {
+			trimmed = append(trimmed, r)
+		}
 		r.trimmed.volatiles, r.trimmed.durables = max(r.trimmed.volatiles, c.volatiles), max(r.trimmed.durables, c.durables)
 		if r.snapshot.sealed == old {
 			r.snapshot.sealed = s
@@ -215,5 +281,5 @@ func (k *keeper) exchange(old, s *sealedFile, gone map[string]counts) error {
 		r.moves++
 		return true
 	})
-	return old.Close()
+	return errors.Join(k.record(trimmed), old.Close())
 }

@@ -25,7 +25,6 @@ type room struct {
 	moves     uint32              // counts the changes of parts
 	trimmed   counts              // positions, not numbers: up to which events of either sort are gone from memory and disk
 	volatiles uint64              // how many volatile events tail and parts hold
-	lost      []segment.Span      // positions that damage took, any class
 	snapshot  snapshotPlace
 	waiting   int         // how many requests in the queue are for the room
 	anchor    uint64      // the number of the newest segment that holds anything of the room

@@ -135,7 +135,7 @@ func (r *room) unwritten() bool {
 
 // idle reports whether nobody would miss the room. mu is held.
 func (r *room) idle() bool {
-	return r.waiting == 0 && len(r.followers) == 0 && r.snapshot.none() && len(r.tail.entries) == 0 && len(r.parts) == 0 && len(r.lost) == 0
+	return r.waiting == 0 && len(r.followers) == 0 && r.snapshot.none() && len(r.tail.entries) == 0 && len(r.parts) == 0
 }
 
 func (s *shard) find(name string) (*room, string) {

@@ -111,7 +111,7 @@ func (l *Log) damaged(places []Damage) (news bool) {
 		for _, s := range d.Rooms {
 			r := l.rooms.lockExisting(s.Room)
 			if r.epoch == s.Epoch {
-				r.lost = append(r.lost, s)
+				r.trimmed.durables = max(r.trimmed.durables, s.Last)
 			}
 			r.mu.Unlock()
 		}

@@ -17,7 +17,6 @@ type view struct {
 	trimmed     counts // positions
 	present     uint64 // how many volatile events there are
 	parts       []part
-	lost        []segment.Span
 	log         *Log
 	room        *room // for its tail, as long as moves is the same
 	moves       uint32
@@ -34,7 +33,7 @@ func (l *Log) view(name string) view {
 	defer r.mu.Unlock()
 	v := view{
 		log: l, name: name, epoch: r.epoch, head: r.positions.head, total: r.total, trimmed: r.trimmed, present: r.volatiles,
-		parts: r.parts, lost: r.lost, room: r, moves: r.moves,
+		parts: r.parts, room: r, moves: r.moves,
 		keepDurable: uint64(l.opts.KeepEvents), keepVolatile: uint64(l.opts.KeepVolatile), oldest: now - int64(l.opts.KeepAge),
 		tailOldest: math.MaxInt64,
 	}
@@ -145,11 +144,6 @@ func (v *view) begin() int64 {
 func (v *view) gap(seq uint64) (bool, error) {
 	if seq < v.trimmed.durables {
 		return true, nil
-	}
-	for _, s := range v.lost {
-		if seq < s.Last {
-			return true, nil
-		}
 	}
 	if v.begin() >= v.oldest && (v.keepDurable == 0 || v.total.durables <= v.keepDurable) {
 		return false, nil // nothing is dead

@@ -222,6 +222,9 @@ func (s *Sealed) FindID(room, id string, keep func(*Record) bool) (Record, bool,
 	}
 	defer done()
 	hash := hashID(s.head.salt, room, id)
+	if s.excludes(hash) {
+		return Record{}, false, nil
+	}
 	blocks, d, err := s.candidates(hash)
 	if err != nil {
 		return Record{}, false, err

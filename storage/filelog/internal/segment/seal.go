@@ -14,8 +14,8 @@ import (
 
 // Seal makes the sealed file of a number: from the active file of that number, or, if that is gone, from the sealed one
 // that is there, to leave out what is dropped. drop says which records to leave out; nil means none. It gets each record once, in
-// the order of rooms (by bytes) and epochs, the events of one last and in the order of their positions, and must not keep
-// the record. The new file is on disk, and in the place of the sealed one of before, when Seal returns. The active
+// the order of rooms (by bytes) and epochs, the events of one last and in the order of their positions; it may put the
+// counts of an event right, and must not keep the record. The new file is on disk, and in the place of the sealed one of before, when Seal returns. The active
 // file is left where it is: remove it with Active.Remove when nobody reads it any more. A Sealed that is open on the
 // file of before goes on reading that (on Windows it must be closed first).
 //
@@ -155,8 +155,15 @@ func (s *sealer) rest(records []raw) error {
 
 // event takes the next event of the room.
 func (s *sealer) event(r *Record, body []byte) error {
+	written := [2]uint64{r.Volatiles, r.Durables}
 	if s.drop(r) {
 		return nil
+	}
+	if written != [2]uint64{r.Volatiles, r.Durables} {
+		var err error
+		if body, err = appendRecord(nil, r); err != nil {
+			return err
+		}
 	}
 	s.current.note(r, len(body))
 	if err := s.events.add(&s.current.events, body, r.Seq); err != nil {

@@ -22,6 +22,7 @@ type Sealed struct {
 	cache *Cache
 	id    uint64 // of blocks, in the cache
 
+	filter  atomic.Pointer[filter] // nil without Recollect
 	dir     atomic.Pointer[directory]
 	renewMu sync.Mutex // held while the directory is made anew
 

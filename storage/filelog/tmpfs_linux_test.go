@@ -1,0 +1,58 @@
+package filelog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/liveim/im"
+)
+
+// TestFullDisk fills a small file system of the machine's own, and makes room again.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("mounting is not allowed here (%v); TestFaults/ENOSPC has a disk in memory that is full", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	l := openDir(t, dir, Options{SegmentBytes: 4 << 20})
+	t.Cleanup(func() { l.Close() }) // before the unmount
+	ctx := context.Background()
+	body := strings.Repeat("x", 10_000)
+	stored := 0
+	var err error
+	for ; err == nil; stored++ {
+		e := gift(fmt.Sprint(stored, body))
+		_, err = l.Append(ctx, "room", []*im.Event{e})
+		if stored > 1000 {
+			t.Fatal("10 MB fit into 1 MiB")
+		}
+	}
+	stored--
+	if !errors.Is(err, im.ErrNotStored) || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("Append to a full disk returned %v, want an error that wraps ErrNotStored and ENOSPC", err)
+	}
+	must(t, l, "room", danmaku("alive"))
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=4m"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the log is well again", func() bool { return l.Health() == nil })
+	must(t, l, "room", gift("after"))
+	l.Close()
+	r, err := Verify(ctx, dir)
+	if err != nil || len(r.Damage) > 0 || r.Torn != nil {
+		t.Errorf("Verify finds %+v, %v", r, err)
+	}
+	again := openDir(t, dir, Options{})
+	if got := len(all(t, again, "room")); got != stored+2 {
+		t.Errorf("the room has %d events, want %d", got, stored+2)
+	}
+	again.Close()
+}
