@@ -13,11 +13,11 @@ import (
 )
 
 // measureAppends has writers append one event after the other, each when the one before is acknowledged, and returns how
-// many events a second became durable. Afterwards the store is opened again, and must have them all.
-func measureAppends(p Peer, dir string, writers int, warm, lasts time.Duration) (perSecond float64, err error) {
+// many events a second became durable, and what the store tells of its fsyncs. Afterwards the store is opened again, and must have them all.
+func measureAppends(p Peer, dir string, writers int, warm, lasts time.Duration) (values map[string]float64, err error) {
 	s, err := p.Open(dir)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var acknowledged, before int64
 	var took time.Duration
@@ -26,15 +26,22 @@ func measureAppends(p Peer, dir string, writers int, warm, lasts time.Duration) 
 	} else {
 		before, acknowledged, took, err = storeAppends(s, roomNames(p.Rooms), writers, warm, lasts)
 	}
+	column := writersColumn(writers)
+	values = map[string]float64{column: float64(acknowledged) / took.Seconds()}
+	if c, ok := s.(syncer); ok {
+		n, took := c.Syncs()
+		values[column+", events for an fsync"] = float64(before+acknowledged) / float64(n)
+		values[column+", fsync, ms"] = millis(took) / float64(n)
+	}
 	if err := errors.Join(err, s.Close()); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if !p.Raw {
 		if err := verify(p, dir, before+acknowledged); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return float64(acknowledged) / took.Seconds(), nil
+	return values, nil
 }
 
 // rawAppends is one writer that has as many events in each write as there would be writers.

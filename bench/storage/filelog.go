@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/liveim/im"
 	"github.com/liveim/im/storage/filelog"
@@ -16,14 +17,26 @@ import (
 type logStore struct {
 	log   im.Log
 	close func() error
+	syncs func() (n uint64, took time.Duration)
 }
+
+// syncer is a Store that counts its fsyncs.
+type syncer interface {
+	Syncs() (n uint64, took time.Duration)
+}
+
+func (s *logStore) Syncs() (n uint64, took time.Duration) { return s.syncs() }
 
 func openFileLog(dir string) (Store, error) {
 	l, err := filelog.Open(dir, &filelog.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
-	return &logStore{l, func() error {
+	syncs := func() (uint64, time.Duration) {
+		stats := l.Stats()
+		return stats.Syncs, stats.SyncTime
+	}
+	return &logStore{log: l, syncs: syncs, close: func() error {
 		if err := l.Close(); err != nil {
 			return err
 		}

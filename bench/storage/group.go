@@ -5,6 +5,8 @@ package storage
 import (
 	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/liveim/im"
 )
@@ -16,8 +18,15 @@ type groupStore struct {
 	kick chan struct{}
 	done chan struct{}
 
+	syncs    atomic.Uint64
+	syncTime atomic.Int64
+
 	mu      sync.Mutex // protects waiting
 	waiting []waiter
+}
+
+func (s *groupStore) Syncs() (n uint64, took time.Duration) {
+	return s.syncs.Load(), time.Duration(s.syncTime.Load())
 }
 
 type waiter struct {
@@ -50,7 +59,10 @@ func (s *groupStore) commit() {
 		for _, w := range taken {
 			events = append(events, w.event)
 		}
+		began := time.Now()
 		err := s.raw.Fill("", events)
+		s.syncs.Add(1)
+		s.syncTime.Add(int64(time.Since(began)))
 		for _, w := range taken {
 			w.answer <- err
 		}

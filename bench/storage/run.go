@@ -114,12 +114,12 @@ func (c *Config) appends() error {
 	for round := range c.Rounds {
 		for _, writers := range writerCounts {
 			for _, p := range c.Peers {
-				var perSecond float64
+				var values map[string]float64
 				err := inDirectory(c.Dir, func(dir string) (err error) {
-					perSecond, err = measureAppends(p, dir, writers, c.Warm, c.For)
+					values, err = measureAppends(p, dir, writers, c.Warm, c.For)
 					return err
 				})
-				if err := c.report(Appends, p, round, map[string]float64{writersColumn(writers): perSecond}, err); err != nil {
+				if err := c.report(Appends, p, round, values, err); err != nil {
 					return err
 				}
 			}

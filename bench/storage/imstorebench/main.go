@@ -8,12 +8,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +39,7 @@ type options struct {
 	lasts                 time.Duration
 	json, report, docs    string
 	commit, command       string
-	child                 string
+	child, profile        string
 }
 
 func run(args []string) error {
@@ -54,6 +56,7 @@ func run(args []string) error {
 	f.StringVar(&o.docs, "docs", "", "renew storage-benchmarks.md and its charts in this directory")
 	f.StringVar(&o.commit, "commit", "none", "what is measured, for the report")
 	f.StringVar(&o.command, "command", "", "how it was called, for the report")
+	f.StringVar(&o.profile, "profile", "", "write a profile of the processors' time to this file")
 	f.StringVar(&o.child, "child", "", "be the process that is killed, or whose disk stalls, with further arguments")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -150,10 +153,8 @@ func measure(o options) error {
 		}
 		return file.Write(o.json) // after each: what was measured is not lost with the rest
 	}
-	for _, s := range scenarios {
-		if err := c.Run(s.Name); err != nil {
-			return err
-		}
+	if err := profiled(o.profile, func() error { return runAll(c, scenarios) }); err != nil {
+		return err
 	}
 	if err := publish(o, file); err != nil {
 		return err
@@ -162,6 +163,32 @@ func measure(o options) error {
 		return fmt.Errorf("%d measurements have failed", failed)
 	}
 	return nil
+}
+
+func runAll(c *storage.Config, scenarios []storage.Scenario) error {
+	for _, s := range scenarios {
+		if err := c.Run(s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// profiled calls f, and writes a profile of it if name is not empty.
+func profiled(name string, f func() error) error {
+	if name == "" {
+		return f()
+	}
+	out, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return err
+	}
+	err = f()
+	pprof.StopCPUProfile()
+	return errors.Join(err, out.Close())
 }
 
 func configure(o options) *storage.Config {
