@@ -3,6 +3,7 @@ package filelog
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -143,6 +144,8 @@ func fill(b testing.TB, l *Log, room string, n int) (first, last im.Position) {
 		events := make([]*im.Event, min(chunk, n-at))
 		for i := range events {
 			events[i] = benchEvent(fmt.Sprint(at + i))
+			events[i].Body = fmt.Appendf(nil, `{"text":"%016x%016x%016x%016x%016x%016x"}`, // which does not compress well
+				rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64())
 		}
 		out, err := l.Append(context.Background(), room, events)
 		if err != nil {

@@ -1,6 +1,7 @@
 package filelog
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/liveim/im"
@@ -43,6 +44,7 @@ func (c *committer) run() {
 		timer.Reset(c.wait())
 		select {
 		case <-c.log.queue.kick:
+			c.gather()
 			c.round()
 		case <-c.log.soon:
 			if c.writeAt.IsZero() {
@@ -54,6 +56,22 @@ func (c *committer) run() {
 			c.finish()
 			return
 		}
+	}
+}
+
+// gatherTurns is how often the committer lets others run before a round, while that brings more to share its fsync: those
+// whom the last round woke are about to append again.
+const gatherTurns = 8
+
+func (c *committer) gather() {
+	before, _ := c.log.queue.depth()
+	for range gatherTurns {
+		runtime.Gosched()
+		now, _ := c.log.queue.depth()
+		if now == before {
+			return
+		}
+		before = now
 	}
 }
 

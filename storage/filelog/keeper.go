@@ -21,7 +21,7 @@ type keeper struct {
 	mu      sync.Mutex // protects the field below
 	retired []*activeFile
 
-	work sync.Mutex // held by who seals, rewrites or drops
+	work chan struct{} // holds a token while somebody seals, rewrites or drops
 }
 
 // retire has a file sealed that takes no more writes.
@@ -34,6 +34,18 @@ func (k *keeper) retire(f *activeFile) {
 	default:
 	}
 }
+
+// begin waits until nobody else seals, rewrites or drops.
+func (k *keeper) begin(ctx context.Context) error {
+	select {
+	case k.work <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (k *keeper) end() { <-k.work }
 
 // next returns the first file to seal, or nil.
 func (k *keeper) next() *activeFile {
@@ -99,8 +111,10 @@ func (k *keeper) pause() {
 
 // seal compresses a file, and has the rooms look there for what it held.
 func (k *keeper) seal(f *activeFile) error {
-	k.work.Lock()
-	defer k.work.Unlock()
+	if err := k.begin(k.ctx); err != nil {
+		return err
+	}
+	defer k.end()
 	l := k.log
 	if f.broken {
 		// A write failed, and could not be cut back then.
@@ -162,13 +176,17 @@ func (k *keeper) absorb(f *activeFile, s *sealedFile) error {
 	}
 	k.log.files.replace(f.number, s)
 	var trimmed []*room
+	oldest := k.log.clock.read() - int64(k.log.opts.KeepAge)
 	k.log.rooms.all(func(r *room) bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		before := r.trimmed.durables
 		info, ok := infos[r.name+"\x00"+r.epoch]
 		r.absorb(f, s, info, ok)
-		if r.trimmed.durables != before {
+		switch dead := r.doomed(oldest); {
+		case dead && !ok && r.anchor == f.number:
+			r.anchor = 0 // nothing of it is on disk, and nobody misses it
+		case !dead && r.trimmed.durables != before:
 			trimmed = append(trimmed, r)
 		}
 		return true

@@ -53,6 +53,7 @@ func Open(dir string, o *Options) (*Log, error) {
 		stop:    make(chan struct{}), committed: make(chan struct{}),
 	}
 	l.keeper.log, l.keeper.kick, l.keeper.done = l, make(chan struct{}, 1), make(chan struct{})
+	l.keeper.work = make(chan struct{}, 1)
 	l.keeper.ctx, l.keeper.cancel = context.WithCancel(context.Background())
 	c, err := l.restore()
 	if err != nil {
@@ -187,7 +188,9 @@ func (r *room) holes(info segment.RoomInfo) {
 	if before > r.total.durables {
 		r.trimmed.durables = max(r.trimmed.durables, info.First-1)
 	}
-	if info.Durables-before > uint64(info.DurableEvents) && max(info.Trimmed, r.trimmed.durables) < info.First && info.DurableEvents > 0 {
+	// Segments overlap where volatile events overtook: what is there already does not count.
+	before = max(before, r.total.durables)
+	if info.Durables > before+uint64(info.DurableEvents) && max(info.Trimmed, r.trimmed.durables) < info.First && info.DurableEvents > 0 {
 		r.trimmed.durables = info.LastDurable - 1
 	}
 }
@@ -277,14 +280,13 @@ func (r *room) restored() {
 		if before > durables {
 			r.trimmed.durables = max(r.trimmed.durables, e.seq-1) // some are missing before it
 		}
+		// What passed while the event was on its way to the disk was not counted when it was written.
 		if e.volatile {
 			r.volatiles++
-			volatiles = max(volatiles, e.volatiles)
-		} else {
-			// What passed while the event was on its way to the disk was not counted when it was written.
-			e.volatiles = max(e.volatiles, volatiles)
+			volatiles++
 		}
-		durables = max(durables, e.durables)
+		volatiles, durables = max(volatiles, e.volatiles), max(durables, e.durables)
+		e.counts = counts{volatiles, durables}
 	}
 	r.total = counts{max(r.total.volatiles, volatiles), max(r.total.durables, durables)}
 }

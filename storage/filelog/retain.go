@@ -11,8 +11,10 @@ import (
 // trim drops the sealed segments of which nothing is kept, those beyond KeepBytes, and rewrites those of which more than
 // half is dead.
 func (k *keeper) trim(ctx context.Context) error {
-	k.work.Lock()
-	defer k.work.Unlock()
+	if err := k.begin(ctx); err != nil {
+		return err
+	}
+	defer k.end()
 	l := k.log
 	oldest := l.clock.read() - int64(l.opts.KeepAge)
 	bytes, _ := l.files.size()
@@ -49,6 +51,19 @@ func (k *keeper) trim(ctx context.Context) error {
 // forgettable reports whether nobody would miss the room, and has not since. mu is held.
 func (r *room) forgettable(since int64) bool {
 	return r.idle() && r.used < since && r.positions.low == 0 && r.positions.below > 0 && r.anchor == 0
+}
+
+// doomed reports whether the room will be forgettable when what is past its age is dropped. mu is held.
+func (r *room) doomed(oldest int64) bool {
+	for _, p := range r.parts {
+		if p.newest >= oldest {
+			return false
+		}
+	}
+	if n := len(r.tail.entries); n > 0 && r.tail.entries[n-1].stored >= oldest {
+		return false
+	}
+	return r.waiting == 0 && len(r.followers) == 0 && r.snapshot.none() && r.used < oldest
 }
 
 // share is how many of a segment's events are past the numbers that their rooms keep.

@@ -97,16 +97,18 @@ func (l *losses) list() []Damage {
 	return append([]Damage(nil), l.places...)
 }
 
-// damaged takes note of damage, and of the positions that it took from rooms. It reports false if all of it is known.
+// damaged takes note of damage, and of the positions that it took from rooms. It reports false if all of it is known. What
+// was never synced is no damage: a loss of power took it.
 func (l *Log) damaged(places []Damage) (news bool) {
 	for _, d := range places {
-		if !l.losses.add(d) {
+		if d.Torn || !l.losses.add(d) {
 			continue
 		}
 		news = true
 		l.opts.Logger.Error("damage in the log", "file", d.File, "offset", d.Offset, "bytes", d.Length, "reason", d.Reason, "lost", d.Lost)
-		if !d.Lost {
-			continue
+		kind, _ := segment.ParseName(d.File)
+		if !d.Lost || d.Past || kind != segment.SealedFile {
+			continue // what an active file lost is found by the counts of what is left
 		}
 		for _, s := range d.Rooms {
 			r := l.rooms.lockExisting(s.Room)

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"errors"
 	"os"
 	"syscall"
 )
@@ -15,14 +14,18 @@ func datasync(f *os.File) error {
 	var failed error
 	err = raw.Control(func(fd uintptr) {
 		for {
-			failed = syscall.Fdatasync(int(fd))
-			if failed != syscall.EINTR {
+			errno := syscall.Fdatasync(int(fd))
+			if errno != syscall.EINTR {
+				failed = errno
 				return
 			}
 		}
 	})
-	if err := errors.Join(err, failed); err != nil {
-		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+	if err != nil {
+		failed = os.ErrClosed // Control fails of nothing else, and does not say so
+	}
+	if failed != nil {
+		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: failed}
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func TestEveryByteOfAnActiveFile(t *testing.T) {
 	f := newActiveFile(t)
 	r := rand.New(rand.NewPCG(7, 8))
 	data := slices.Clone(f.data)
-	for at := r.IntN(stride(11, 301)); at < len(data); at += stride(11, 301) {
+	for at := r.IntN(stride(17, 499)); at < len(data); at += stride(17, 499) {
 		data[at] ^= byte(1 + r.IntN(255))
 		found, whole := f.scan(t, at, data)
 		data[at] = f.data[at]
@@ -131,7 +131,7 @@ func covers(d Damage, at int) bool {
 
 func TestEveryLengthOfAnActiveFile(t *testing.T) {
 	f := newActiveFile(t)
-	step := stride(17, 499)
+	step := stride(31, 997)
 	for n := len(f.data); n >= 0; n -= step {
 		found, whole := f.scan(t, n, f.data[:n])
 		frames, onEnd := slices.BinarySearch(f.ends, int64(n))

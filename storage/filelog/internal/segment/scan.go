@@ -61,11 +61,11 @@ func (s *scanner) seek() {
 	}
 }
 
-// guessSalt finds the salt of a file whose header is lost: that of most bytes of good frames. Frames that are only somebody's
-// text lie within those.
+// guessSalt finds the salt of a file whose header is lost: that of the first frame, where no text of anybody can lie, or
+// if that is lost too, that of most bytes of good frames.
 func guessSalt(w *window) (salt uint64, ok bool) {
 	bytes := map[uint64]int64{}
-	s := scanner{w: w, at: 0}
+	s := scanner{w: w, at: framesBegin}
 	for s.at+frameHead <= w.size {
 		h, parsed := parseFrame(w.upTo(s.at, frameHead))
 		s.salt, s.next = h.salt, 0
@@ -73,6 +73,9 @@ func guessSalt(w *window) (salt uint64, ok bool) {
 		if !parsed || !tried || !f.good {
 			s.seek()
 			continue
+		}
+		if f.offset == framesBegin {
+			return f.salt, true
 		}
 		bytes[f.salt] += int64(f.length) + 1
 		if bytes[f.salt] > bytes[salt] || !ok {

@@ -67,7 +67,7 @@ func (s *Sealed) load() (err error) {
 	}
 	s.head = h
 	s.add(damage...)
-	if !tailOK {
+	if !tailOK || tail.index.offset > s.size || int64(tail.index.length) > s.size-tail.index.offset {
 		return s.renew(nil)
 	}
 	payload, err := readFrame(s.file, h.salt, indexFrame, tail.index)

@@ -92,6 +92,8 @@ func (k *walk) frame(f *found) {
 		err = k.block(f)
 	case f.kind == pageFrame:
 		err = k.page(f.payload)
+	case f.kind == indexFrame:
+		err = k.index(f.payload)
 	}
 	if err != nil {
 		k.note(f.offset, f.end()-f.offset, hole{f.number, f.number + 1}, holds, err.Error())
@@ -123,6 +125,18 @@ func (k *walk) page(payload []byte) error {
 			}
 		}
 		k.damage[i].Rooms = held.list()
+	}
+	return nil
+}
+
+// index learns how many frames are blocks, and so which holes lie after them.
+func (k *walk) index(payload []byte) error {
+	d, err := decodeIndex(payload, k.w.size)
+	if err != nil {
+		return err
+	}
+	for i, h := range k.holes {
+		k.damage[i].Lost = k.damage[i].Lost && int64(h.first) < int64(len(d.blocks))
 	}
 	return nil
 }
