@@ -34,14 +34,17 @@ type waiter struct {
 	answer chan error
 }
 
-func openGroup(dir string) (Store, error) {
-	raw, err := openRaw(false)(dir)
-	if err != nil {
-		return nil, err
+// openGroup has a file that grows, or one that was written before.
+func openGroup(filled bool) func(string) (Store, error) {
+	return func(dir string) (Store, error) {
+		raw, err := openRaw(filled)(dir)
+		if err != nil {
+			return nil, err
+		}
+		s := &groupStore{raw: raw.(*rawStore), kick: make(chan struct{}, 1), done: make(chan struct{})}
+		go s.commit()
+		return s, nil
 	}
-	s := &groupStore{raw: raw.(*rawStore), kick: make(chan struct{}, 1), done: make(chan struct{})}
-	go s.commit()
-	return s, nil
 }
 
 func (s *groupStore) commit() {

@@ -42,7 +42,7 @@ type Config struct {
 
 // Long fills in what a measurement that counts has; Short is to see whether it works.
 func (c *Config) Long() {
-	c.Warm, c.For, c.Fsyncs = 300*time.Millisecond, time.Second, 400
+	c.Warm, c.For, c.Fsyncs = 300*time.Millisecond, time.Second, 3000
 	c.OpenBytes, c.OpenTail, c.Events, c.Pages = 1<<30, 150_000, 1_000_000, 3000
 	c.StallAround, c.StallFor = 2*time.Second, 5*time.Second
 }

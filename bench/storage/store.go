@@ -52,7 +52,8 @@ func Peers() []Peer {
 		{Name: "pebble, tuned", Module: pebbleModule, Rooms: 100, Open: openPebble(true), Variant: true},
 		{Name: "bbolt", Module: boltModule, Rooms: 100, Open: openBolt(false)},
 		{Name: "bbolt, tuned", Module: boltModule, Rooms: 100, Open: openBolt(true), Variant: true},
-		{Name: "bare group commit", Raw: true, Rooms: 1, Open: openGroup},
+		{Name: "bare group commit", Raw: true, Rooms: 1, Open: openGroup(false)},
+		{Name: "bare group commit, file filled before", Raw: true, Rooms: 1, Open: openGroup(true)},
 		{Name: "write, fdatasync", Raw: true, Blocks: true, Open: openRaw(false)},
 		{Name: "write, fdatasync, file filled before", Raw: true, Blocks: true, Open: openRaw(true)},
 	}

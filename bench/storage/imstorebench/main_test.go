@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 func TestShortRunOfEverything(t *testing.T) {
 	results := filepath.Join(t.TempDir(), "results.json")
-	if err := run([]string{"-short", "-rounds", "1", "-dir", t.TempDir(), "-json", results, "-peers", "filelog, 100|^pebble$|^bbolt$|bare|^write, fdatasync$"}); err != nil {
+	if err := run([]string{"-short", "-rounds", "1", "-dir", t.TempDir(), "-json", results, "-peers", "filelog, 100|^pebble$|^bbolt$|^bare group commit$|^write, fdatasync$"}); err != nil {
 		t.Fatal(err)
 	}
 	f, err := storage.Read(results)
