@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,11 +63,14 @@ func storeAppends(s Store, rooms []string, writers int, warm, lasts time.Duratio
 	var total atomic.Int64
 	var stop atomic.Bool
 	var all sync.WaitGroup
+	events := newMaker(0).events(4096) // made before: otherwise that takes more than appending
 	for w := range writers {
 		all.Go(func() {
-			m := newMaker(w)
+			prefix := "w" + strconv.Itoa(w) + "-" + events[w].Digest[:8] + "-"
 			for i := w; !stop.Load(); i++ {
-				if err := s.Append(ctx, rooms[i%len(rooms)], m.event()); err != nil {
+				e := *events[i%len(events)]
+				e.ID, e.At = prefix+strconv.Itoa(i), time.Now()
+				if err := s.Append(ctx, rooms[i%len(rooms)], &e); err != nil {
 					cancel(err)
 					return
 				}

@@ -81,16 +81,7 @@ func (s *boltStore) Page(room string, place uint64, n int, newest bool) (page []
 			return nil
 		}
 		c := b.Cursor()
-		next := c.Next
-		k, v := c.Seek(binary.BigEndian.AppendUint64(nil, place+1))
-		if newest {
-			next = c.Prev
-			if k, v = c.Seek(binary.BigEndian.AppendUint64(nil, place)); k == nil {
-				k, v = c.Last()
-			} else {
-				k, v = c.Prev()
-			}
-		}
+		k, v, next := from(c, place, newest)
 		for ; k != nil && len(page) < n; k, v = next() {
 			e, err := decode(v, seqOf(k))
 			if err != nil {
@@ -104,6 +95,20 @@ func (s *boltStore) Page(room string, place uint64, n int, newest bool) (page []
 		reverse(page)
 	}
 	return page, err
+}
+
+// from finds the first event of a page, and how to go on.
+func from(c *bolt.Cursor, place uint64, newest bool) (k, v []byte, next func() (k, v []byte)) {
+	if !newest {
+		k, v = c.Seek(binary.BigEndian.AppendUint64(nil, place+1))
+		return k, v, c.Next
+	}
+	if k, _ = c.Seek(binary.BigEndian.AppendUint64(nil, place)); k == nil {
+		k, v = c.Last()
+	} else {
+		k, v = c.Prev()
+	}
+	return k, v, c.Prev
 }
 
 func (s *boltStore) Close() error { return s.db.Close() }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -104,6 +105,9 @@ func (c *Config) Run(scenario string) error {
 // report has the result told.
 func (c *Config) report(scenario string, p Peer, round int, values map[string]float64, err error) error {
 	r := Result{Scenario: scenario, Peer: p.Name, Round: round, Values: values}
+	if scenario == Opening || scenario == History {
+		r.Peer, _, _ = strings.Cut(p.Name, ",") // how many rooms there are is the scenario's
+	}
 	if err != nil {
 		r.Values, r.Error = nil, err.Error()
 	}

@@ -107,6 +107,9 @@ func rebuild(o options) error {
 	if o.command != "" {
 		all.Host.Command = o.command
 	}
+	if o.commit != "none" {
+		all.Host.Commit = o.commit
+	}
 	return publish(o, all)
 }
 
