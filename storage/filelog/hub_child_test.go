@@ -1,0 +1,198 @@
+package filelog_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/liveim/im"
+	"github.com/liveim/im/imtest"
+	"github.com/liveim/im/storage/filelog"
+)
+
+// What a child of the test binary is told by its environment.
+const (
+	hubDir  = "FILELOG_TEST_HUB"       // the directory of the log
+	hubAddr = "FILELOG_TEST_HUB_ADDR"  // where to listen
+	hubWhen = "FILELOG_TEST_HUB_POINT" // the point at which it is to die
+)
+
+// The points of F4.
+const (
+	beforeStore = "before store"
+	afterStore  = "after store"
+	afterAck    = "after ack" // the parent kills: it knows what has arrived
+	inFanOut    = "in the middle of fan-out"
+)
+
+// unlimited has no client refused for its speed.
+var unlimited = im.Limits{
+	User: map[im.Kind]im.Limit{im.Chat: im.Unlimited}, Room: map[im.Kind]im.Limit{im.Chat: im.Unlimited},
+	Requests: im.Unlimited, Connection: im.Unlimited,
+}
+
+func soak() bool { return os.Getenv("IM_SOAK") == "1" }
+
+// calm is a machine that is never pressed: what a hub leaves out then is not the matter here.
+func calm() float64 { return 0 }
+
+// TestChildHub is the child: a hub on a file log that serves until it is killed. In a run of its own it does nothing.
+func TestChildHub(t *testing.T) {
+	dir := os.Getenv(hubDir)
+	if dir == "" {
+		return
+	}
+	log, err := filelog.Open(dir, &filelog.Options{SegmentBytes: 256 << 10, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	killer := &killer{point: os.Getenv(hubWhen)}
+	hub, err := im.New(imtest.BearerUser, &im.Options{
+		Log: &mortalLog{log, killer}, Limits: unlimited, Pressure: calm,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.Handle("gift.send", func(ctx context.Context, r *im.Request) (any, error) {
+		e, err := hub.Room(r.Room).Send(ctx, im.Gift, r.Body)
+		if err != nil {
+			return nil, err
+		}
+		return e.Pos.String(), nil
+	})
+	ln := listenAgain(t, os.Getenv(hubAddr))
+	if killer.point == inFanOut {
+		ln = mortalListener{ln, killer}
+	}
+	go func() { _ = (&http.Server{Handler: hub, ReadHeaderTimeout: 10 * time.Second}).Serve(ln) }()
+	for commands := bufio.NewScanner(os.Stdin); commands.Scan(); {
+		killer.arm(commands.Text())
+	}
+	os.Exit(1) // the parent is gone
+}
+
+// listenAgain takes the address over from a child that died a moment ago. Its port may be in use for as long as a
+// connection of somebody else happens to have it.
+func listenAgain(t *testing.T, addr string) net.Listener {
+	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
+		ln, err := net.Listen("tcp", addr)
+		if err == nil {
+			return ln
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// killer ends the process at a point, once it is armed.
+type killer struct {
+	point string
+
+	mu      sync.Mutex // protects the fields below
+	armed   bool
+	appends int    // of clients' events, that pass first
+	writes  int    // of the event to viewers, the last of which is followed by the end
+	target  []byte // the body of that event
+}
+
+func (k *killer) arm(command string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, err := fmt.Sscan(command, &k.appends, &k.writes)
+	k.armed = err == nil
+}
+
+// due reports whether the append of these events is the one.
+func (k *killer) due(events []*im.Event) bool {
+	if len(events) == 0 || events[0].Kind != im.Chat && events[0].Kind != im.Gift {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.armed {
+		return false
+	}
+	if k.appends--; k.appends >= 0 {
+		return false
+	}
+	k.armed = false
+	k.target = events[0].Body
+	return true
+}
+
+// written is told of each write to a connection.
+func (k *killer) written(b []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.target == nil || !bytes.Contains(b, k.target) {
+		return
+	}
+	if k.writes--; k.writes == 0 {
+		die()
+	}
+}
+
+// die is kill -9 of oneself. It does not return.
+func die() {
+	if p, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = p.Kill()
+	}
+	select {}
+}
+
+// mortalLog is a file log, all its abilities included, during whose Append the process may die.
+type mortalLog struct {
+	*filelog.Log
+	killer *killer
+}
+
+func (l *mortalLog) Append(ctx context.Context, room string, events []*im.Event) ([]im.Appended, error) {
+	due := l.killer.due(events)
+	if due && l.killer.point == beforeStore {
+		die()
+	}
+	out, err := l.Log.Append(ctx, room, events)
+	if due && l.killer.point == afterStore {
+		die()
+	}
+	return out, err
+}
+
+// mortalListener makes connections during whose writes the process may die.
+type mortalListener struct {
+	net.Listener
+	killer *killer
+}
+
+func (l mortalListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &mortalConn{c, l.killer}, nil
+}
+
+type mortalConn struct {
+	net.Conn
+	killer *killer
+}
+
+var _ io.Writer = (*mortalConn)(nil)
+
+func (c *mortalConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.killer.written(b)
+	return n, err
+}
