@@ -87,7 +87,8 @@ async function live(t, { transports, tls }, newHub, browsers) {
     for (const viewer of viewers) {
       const { resets, resumes } = await viewer.get('resets', 'resumes');
       assert.equal(resets.length, 1, 'the room has begun anew, in place of going on');
-      assert.ok(resumes.length >= 3, `only ${resumes.length} times resumed`);
+      // A poll that fails for a moment is asked again in its session: only the long cut and the restart are sure to end that.
+      assert.ok(resumes.length >= (transports[0] === 'poll' ? 2 : 3), `only ${resumes.length} times resumed`);
       assert.deepEqual(viewer.page.faults, []);
     }
   });
