@@ -150,9 +150,10 @@ const DefaultPage = 100
 type Page struct {
 	Events []*Event
 	// Missed is how many volatile events between After and the end of the page
-	// are no longer kept: 0 only if there are none, and never more than there are. The
-	// end is that of the range, or the last event of the page if More is set. It is
-	// 0 if After is zero or Newest is set.
+	// are no longer kept: 0 only if there are none, and never more than there are. A log
+	// that has dropped volatile events beyond that end as well may have lost count: it may say
+	// less then, or 0. The end is that of the range, or the last event of the page if More is
+	// set. Missed is 0 if After is zero or Newest is set.
 	Missed int
 	// More reports that the range holds further events beyond the page: newer
 	// ones, or older ones if Newest is set.
