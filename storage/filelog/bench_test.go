@@ -183,21 +183,23 @@ func BenchmarkReadPage(b *testing.B) {
 	b.ReportMetric(float64(took[(len(took)-1)*99/100].Microseconds()), "p99-µs")
 }
 
-// TestMillionEvents opens a log of 1 GiB, and reads pages of 100 from a room with a million events.
+// TestMillionEvents opens a log of 1 GiB, and reads pages of 100 from a room with a million events. The short form is a
+// fiftieth of that, in which a page has no bar.
 func TestMillionEvents(t *testing.T) {
-	if !soak() {
-		t.Skip("takes minutes and 2 GiB of disk: set IM_SOAK=1")
+	events, bytes, options := 20_000, int64(20<<20), Options{SegmentBytes: 4 << 20}
+	if soak() {
+		events, bytes, options = 1_000_000, 1<<30, Options{}
 	}
 	dir := t.TempDir()
-	l := openDir(t, dir, Options{})
-	_, last := fill(t, l, "room", 1_000_000)
-	for i := 0; l.Stats().Bytes < 1<<30; i++ {
+	l := openDir(t, dir, options)
+	_, last := fill(t, l, "room", events)
+	for i := 0; l.Stats().Bytes < bytes; i++ {
 		fill(t, l, fmt.Sprint("other-", i), 20_000)
 	}
 	waitSealed(t, l)
 	l.crash()
 	began := time.Now()
-	l = openDir(t, dir, Options{})
+	l = openDir(t, dir, options)
 	if d := time.Since(began); d > 2*time.Second {
 		t.Errorf("opening took %v, want at most 2 s", d)
 	} else {
@@ -214,14 +216,9 @@ func TestMillionEvents(t *testing.T) {
 		}
 		took = append(took, time.Since(began))
 	}
-	best := time.Hour // of runs of 400, since a machine that does other things too takes the processor away for 4 ms at a time
-	for run := range slices.Chunk(slices.Clone(took), 400) {
-		slices.Sort(run)
-		best = min(best, run[395])
-	}
 	slices.Sort(took)
-	t.Logf("a page of 100: p50 %v, p99 %v, in the best run %v", took[1000], took[1980], best)
-	if best > 2*time.Millisecond {
-		t.Errorf("the p99 of a page is %v, want at most 2 ms", best)
+	t.Logf("a page of 100: p50 %v, p99 %v", took[1000], took[1980])
+	if soak() && took[1980] > 2*time.Millisecond {
+		t.Errorf("the p99 of a page is %v, want at most 2 ms", took[1980])
 	}
 }

@@ -80,20 +80,6 @@ func TestSecret(t *testing.T) {
 	}
 }
 
-func TestReadOnlyDirectory(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may write to read-only directories; TestFaults/read-only has a file system that is read-only")
-	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o500); err != nil {
-		t.Fatal(err)
-	}
-	if l, err := Open(dir, nil); err == nil {
-		l.Close()
-		t.Error("Open of a read-only directory succeeds")
-	}
-}
-
 func TestClosedLog(t *testing.T) {
 	ctx := context.Background()
 	l := openDir(t, t.TempDir(), Options{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,17 +12,41 @@ import (
 	"github.com/liveim/im"
 )
 
-// TestFullDisk fills a small file system of the machine's own, and makes room again.
-func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("mounting is not allowed here (%v); TestFaults/ENOSPC has a disk in memory that is full", err)
+// mount mounts a file system of the machine's own at dir until the test ends.
+func mount(t *testing.T, dir, size string) {
+	t.Helper()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, size); err != nil {
+		t.Skipf("mounting is not allowed here (%v); TestFaults has a disk in memory that is full, and one that is read-only", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {
 			t.Errorf("unmount: %v", err)
 		}
 	})
+}
+
+func TestReadOnlyDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if os.Geteuid() != 0 {
+		if err := os.Chmod(dir, 0o500); err != nil {
+			t.Fatal(err)
+		}
+	} else { // who may write whatever the mode says
+		mount(t, dir, "size=1m")
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, "size=1m"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l, err := Open(dir, nil); err == nil {
+		l.Close()
+		t.Error("Open of a read-only directory succeeds")
+	}
+}
+
+// TestFullDisk fills a small file system of the machine's own, and makes room again.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	mount(t, dir, "size=1m")
 	l := openDir(t, dir, Options{SegmentBytes: 4 << 20})
 	t.Cleanup(func() { l.Close() }) // before the unmount
 	ctx := context.Background()
