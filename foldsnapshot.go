@@ -13,7 +13,7 @@ const snapshotVersion = 2
 // snapshot is a fold as it is stored.
 type snapshot struct {
 	Version  int                `json:"v"`
-	Cells    map[string]*cell   `json:"cells"`
+	Cells    map[string]*cell   `json:"cells,omitempty"`
 	Closed   bool               `json:"closed,omitempty"`
 	Outcomes map[string]outcome `json:"outcomes,omitempty"`
 	Order    []string           `json:"order,omitempty"`
