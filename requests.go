@@ -28,7 +28,11 @@ func (s *Session) receive(msg []byte) (err error) {
 		if fast := s.takeRequest(); fast != nil { // what nobody can read counts as well
 			err = fast
 		}
-		s.refuse(&wire.Request{}, err)
+		unread := &wire.Request{}
+		if len(reqs) == 1 {
+			unread = &reqs[0]
+		}
+		s.refuse(unread, err)
 		return nil
 	}
 	defer s.outlet.Uncork()

@@ -1707,7 +1707,7 @@ class Room {
   /** A page of the room's log: {epoch, events, more, next, missed}. */
   async history({ after, before, from, to, kinds, max, newest, signal } = {}) {
     const r = this.#r;
-    const ms = (time) => (time == null ? undefined : +time);
+    const ms = (time) => (time == null ? undefined : Math.ceil(+time)); // events are stamped in whole ones, and `to` is exclusive
     const req = { op: 'history', room: r.name, after: after ?? undefined, before: before ?? undefined, from: ms(from), to: ms(to), kinds, max, newest };
     const { epoch, events = [], more = false, next = events.at(newest ? 0 : -1)?.seq, missed = 0 } = await r.core.ask(req, { room: r, keep: true, signal });
     return { epoch, events, more: more && next > 0, next: more && next > 0 ? { epoch, seq: next } : null, missed };

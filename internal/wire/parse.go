@@ -12,6 +12,8 @@ import (
 const (
 	MaxOps   = 64 // requests in one message
 	MaxDepth = 32 // levels of nesting, the array of requests included
+
+	maxID = 1<<53 - 1 // of a request
 )
 
 // ErrSyntax is wrapped by every error of [ParseRequests].
@@ -19,7 +21,8 @@ var ErrSyntax = errors.New("not a request of this protocol")
 
 // ParseRequests reads one message of a client: a request, or an array of up to
 // MaxOps of them. It refuses invalid UTF-8 and nesting beyond MaxDepth before
-// it builds anything. The requests do not refer to data.
+// it builds anything. The requests do not refer to data. With the error of a message
+// that is one request of valid JSON comes that request, of which the id can be trusted and nothing else.
 func ParseRequests(data []byte) ([]Request, error) {
 	array, err := scan(data)
 	if err != nil {
@@ -36,19 +39,26 @@ func ParseRequests(data []byte) ([]Request, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrSyntax, describe(err))
+		return refused(reqs, array), fmt.Errorf("%w: %s", ErrSyntax, describe(err))
 	}
 	for i := range reqs {
 		if err := reqs[i].check(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+			return refused(reqs, array), fmt.Errorf("%w: %w", ErrSyntax, err)
 		}
 	}
 	return reqs, nil
 }
 
+// refused is what is left of requests that cannot be taken: the id of a single one, for the answer to name it.
+func refused(reqs []Request, array bool) []Request {
+	if array || reqs[0].ID > maxID {
+		return nil
+	}
+	return []Request{{ID: reqs[0].ID}}
+}
+
 // check completes what the types alone do not say.
 func (r *Request) check() error {
-	const maxID = 1<<53 - 1
 	switch {
 	case r.Op == "":
 		return errors.New(`a request needs "op"`)

@@ -52,6 +52,32 @@ func TestParseRequests(t *testing.T) {
 	}
 }
 
+func TestRefusedRequestKeepsItsID(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		want uint64
+	}{
+		{`{"op":"history","from":1.5,"id":7}`, 7},
+		{`{"id":7,"op":"history","max":-1}`, 7},
+		{`{"id":7}`, 7},
+		{`{"op":"ping","id":9007199254740992}`, 0},
+		{`{"op":"ping","id":7`, 0},
+		{`[{"op":"history","from":1.5,"id":7}]`, 0},
+	} {
+		reqs, err := ParseRequests([]byte(tt.in))
+		if err == nil {
+			t.Fatalf("%s was taken", tt.in)
+		}
+		var id uint64
+		if len(reqs) > 0 {
+			id = reqs[0].ID
+		}
+		if id != tt.want {
+			t.Errorf("%s: the refusal names %d, want %d", tt.in, id, tt.want)
+		}
+	}
+}
+
 func TestParseRequestsKeepsNothingOfTheInput(t *testing.T) {
 	in := []byte(`{"op":"send","room":"42","body":{"a":1}}`)
 	reqs, err := ParseRequests(in)

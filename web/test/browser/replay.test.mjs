@@ -59,6 +59,10 @@ test('the page of a replay', async (t) => {
   const said = (text) => text.startsWith('said at ');
   const census = await page.evaluate(() => window.census());
   const flown = () => page.evaluate(() => [...window.flown.keys()].filter((text) => text.startsWith('said at ')));
+  const stand = async () => ({
+    clock: await page.textContent('#clock'), remark: await page.textContent('#remark'), badge: await page.textContent('#badge-text'),
+    play: await page.textContent('#play'), flown: await page.evaluate(() => [...window.flown.keys()]), kept: kept.length,
+  });
   const forget = () => page.evaluate(() => window.flown.clear());
   const go = (seconds) =>
     page.$eval('#bar', (bar, seconds) => {
@@ -92,7 +96,7 @@ test('the page of a replay', async (t) => {
     assert.deepEqual((await flown()).filter((text) => before.has(text)), []);
     await forget();
     await go(0);
-    await until('the beginning', async () => (await flown()).some((text) => before.has(text)));
+    await until('the beginning', async () => (await flown()).some((text) => before.has(text)), { last: stand });
   });
 
   await t.test('goes faster', async () => {
