@@ -28,10 +28,24 @@ func (c *cell) size(key string) int { return len(key) + len(c.Value) + len(c.Own
 type cells struct {
 	m       map[string]*cell
 	sorted  []keyed // the same, by key
-	own     int     // keys that are not the hub's
-	bytes   int     // of those
+	public  usage   // by keys that clients see
+	private usage   // by those that they do not
 	due     deadlines
 	encoded json.RawMessage // all of them as clients get them; nil: to be made again
+}
+
+// usage is what the limits of a room's state count. The hub's own keys count nowhere.
+type usage struct{ keys, bytes int }
+
+// usage is where a key counts, nil if it does not.
+func (s *cells) usage(key string) *usage {
+	switch {
+	case strings.HasPrefix(key, reservedPrefix):
+		return nil
+	case isPrivate(key):
+		return &s.private
+	}
+	return &s.public
 }
 
 type keyed struct {
@@ -66,13 +80,13 @@ func (s *cells) put(key string, next *cell) (old cell) {
 		s.m = map[string]*cell{}
 	}
 	s.m[key] = next
-	if !strings.HasPrefix(key, reservedPrefix) {
+	if u := s.usage(key); u != nil {
 		if old.Version == 0 {
-			s.own++
+			u.keys++
 		} else {
-			s.bytes -= old.size(key)
+			u.bytes -= old.size(key)
 		}
-		s.bytes += next.size(key)
+		u.bytes += next.size(key)
 	}
 	if next.Until > 0 {
 		s.due.add(s, deadline{next.Until, key, next.Version})
@@ -90,20 +104,23 @@ func (s *cells) drop(key string) (old cell, ok bool) {
 	delete(s.m, key)
 	i := s.find(key)
 	s.sorted = slices.Delete(s.sorted, i, i+1)
-	if !strings.HasPrefix(key, reservedPrefix) {
-		s.own--
-		s.bytes -= c.size(key)
+	if u := s.usage(key); u != nil {
+		u.keys--
+		u.bytes -= c.size(key)
 	}
 	return *c, true
 }
 
-// json returns the keys as a JSON object. What has not changed is not encoded again.
+// json returns the keys that clients see as a JSON object. What has not changed is not encoded again.
 func (s *cells) json() json.RawMessage {
 	if s.encoded != nil {
 		return s.encoded
 	}
 	size := 2
 	for _, c := range s.sorted {
+		if isPrivate(c.key) {
+			continue
+		}
 		if c.encoded == nil {
 			shown := wire.Cell{Value: c.Value, Version: c.Version, Until: c.Until, Owner: c.Owner}
 			if strings.HasPrefix(c.key, reservedPrefix) {
@@ -114,8 +131,11 @@ func (s *cells) json() json.RawMessage {
 		size += len(c.encoded) + 1
 	}
 	all := append(make([]byte, 0, size), '{')
-	for i, c := range s.sorted {
-		if i > 0 {
+	for _, c := range s.sorted {
+		if isPrivate(c.key) {
+			continue
+		}
+		if len(all) > 1 {
 			all = append(all, ',')
 		}
 		all = append(all, c.encoded...)

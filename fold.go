@@ -130,7 +130,7 @@ func totalKey(k Kind) string { return reservedPrefix + "total." + string(k) }
 
 // hides reports whether a stored event is not for viewers. Every read path asks.
 func (f *fold) hides(e *Event) bool {
-	if e.Kind == System {
+	if e.Kind == System || e.Kind == State && changesPrivate(e.Body) {
 		return true
 	}
 	_, lost := f.lost.get(e.Pos.Seq)

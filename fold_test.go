@@ -27,6 +27,12 @@ func TestFoldIsTheSameThroughSnapshots(t *testing.T) {
 			if v1 != nil && string(v1.Body) != string(v2.Body) {
 				rt.Fatalf("event %d is %s to one node and %s to another", seq+1, v1.Body, v2.Body)
 			}
+			if v1 != nil && v1.Kind == State && strings.Contains(string(v1.Body), `"~`) {
+				rt.Fatalf("event %d of a private key is visible: %s", seq+1, v1.Body)
+			}
+			if v1 == nil && !whole.hides(e) && e.Class != Merged || v1 != nil && whole.hides(e) {
+				rt.Fatalf("event %d is hidden in one way only: %s", seq+1, e.Body)
+			}
 			checkDerived(rt, cut)
 			if rapid.IntRange(0, 5).Draw(rt, "snapshot") == 0 {
 				next := newFold(testLimits())
@@ -50,7 +56,8 @@ func TestFoldIsTheSameThroughSnapshots(t *testing.T) {
 
 // checkDerived compares what a fold keeps beside its cells with what they say.
 func checkDerived(rt *rapid.T, f *fold) {
-	own, bytes, owners, due := 0, 0, map[string]int{}, int64(0)
+	var public, private usage
+	owners, due, seen := map[string]int{}, int64(0), 0
 	for key, c := range f.cells.m {
 		if c.Owner != "" {
 			owners[c.Owner]++
@@ -58,15 +65,22 @@ func checkDerived(rt *rapid.T, f *fold) {
 		if c.Until > 0 && (due == 0 || c.Until < due) {
 			due = c.Until
 		}
+		u := &public
+		if strings.HasPrefix(key, privatePrefix) {
+			u = &private
+		} else {
+			seen++
+		}
 		if !strings.HasPrefix(key, reservedPrefix) {
-			own, bytes = own+1, bytes+c.size(key)
+			u.keys, u.bytes = u.keys+1, u.bytes+c.size(key)
 		}
 	}
+	over := func(u, limit usage) bool { return u.keys > limit.keys || u.bytes > limit.bytes }
 	switch {
-	case own != f.cells.own || bytes != f.cells.bytes:
-		rt.Fatalf("%d keys of %d bytes are counted as %d of %d", own, bytes, f.cells.own, f.cells.bytes)
-	case own > f.limits.keys || bytes > f.limits.bytes:
-		rt.Fatalf("%d keys of %d bytes are over the limits", own, bytes)
+	case public != f.cells.public || private != f.cells.private:
+		rt.Fatalf("%v and %v are counted as %v and %v", public, private, f.cells.public, f.cells.private)
+	case over(public, f.limits.public) || over(private, f.limits.private):
+		rt.Fatalf("%v and %v are over the limits", public, private)
 	case !slices.IsSortedFunc(f.cells.sorted, func(a, b keyed) int { return strings.Compare(a.key, b.key) }) || len(f.cells.sorted) != len(f.cells.m):
 		rt.Fatalf("the sorted keys are %v", f.cells.sorted)
 	case f.cells.nextDue() != due:
@@ -87,17 +101,22 @@ func checkDerived(rt *rapid.T, f *fold) {
 	var state map[string]struct {
 		Value json.RawMessage
 	}
-	if err := json.Unmarshal(f.state(), &state); err != nil || len(state) != len(f.cells.m) {
+	if err := json.Unmarshal(f.state(), &state); err != nil || len(state) != seen {
 		rt.Fatalf("the state is %s (%v)", f.state(), err)
 	}
 	for key, c := range f.cells.m {
+		if isPrivate(key) {
+			continue
+		}
 		if string(state[key].Value) != string(c.Value) {
 			rt.Fatalf("key %q is encoded as %s, not as %s", key, state[key].Value, c.Value)
 		}
 	}
 }
 
-func testLimits() stateLimits { return stateLimits{keys: 5, value: 20, bytes: 40} }
+func testLimits() stateLimits {
+	return stateLimits{value: 20, public: usage{5, 40}, private: usage{3, 30}}
+}
 
 func drawEvent(rt *rapid.T, f *fold, seq uint64) *Event {
 	e := &Event{Pos: Position{"e", seq * 3}, ID: fmt.Sprint("id-", seq)}
@@ -120,7 +139,7 @@ func drawEvent(rt *rapid.T, f *fold, seq uint64) *Event {
 }
 
 func drawChange(rt *rapid.T, f *fold, seq uint64) (c stateChange) {
-	c.Key = rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g"}).Draw(rt, "key")
+	c.Key = rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "~a", "~b", "~c", "~d"}).Draw(rt, "key")
 	number := rapid.SampledFrom([]int64{1, -1, 7, MaxSeq, -MaxSeq, math.MaxInt64, math.MinInt64})
 	switch rapid.IntRange(0, 3).Draw(rt, "change") {
 	case 0:
@@ -181,7 +200,7 @@ func TestFoldReadsSnapshotsOfVersion1(t *testing.T) {
 	if err := f.load(json.RawMessage(old), 4); err != nil {
 		t.Fatal(err)
 	}
-	if a := f.cells.get("a"); string(a.Value) != "1" || a.Version != 3 || f.cells.own != 1 || f.cells.nextDue() != 9 || f.modes == nil || !f.closed {
+	if a := f.cells.get("a"); string(a.Value) != "1" || a.Version != 3 || f.cells.public.keys != 1 || f.cells.nextDue() != 9 || f.modes == nil || !f.closed {
 		t.Fatalf("it reads %+v, due %d, modes %v", a, f.cells.nextDue(), f.modes)
 	}
 	again := newFold(testLimits())

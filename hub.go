@@ -25,22 +25,22 @@ import (
 // http.Handler: mount it with http.StripPrefix. Make one with [New]; all methods are
 // safe for use by many goroutines. End it with [Hub.Shutdown] or [Hub.Close].
 type Hub struct {
-	opts        Options
-	auth        Authenticator
-	kinds       kindTable
-	engine      *fanout.Engine
-	batching    *fanout.Batching
-	feedLimits  fanout.FeedLimits
-	delivery    fanout.Common
-	intercepted SendFunc
-	guard       guard
-	limits      *limiter
-	unnamed     atomic.Bool  // a proxy that Options.Proxies does not name was seen
-	seed        maphash.Seed // of keys of texts
-	started     time.Time
-	webSocket   websocket.Options
-	stream      sse.Options
-	poll        longpoll.Options
+	opts       Options
+	auth       Authenticator
+	kinds      kindTable
+	engine     *fanout.Engine
+	batching   *fanout.Batching
+	feedLimits fanout.FeedLimits
+	delivery   fanout.Common
+	plugs      plugs
+	guard      guard
+	limits     *limiter
+	unnamed    atomic.Bool  // a proxy that Options.Proxies does not name was seen
+	seed       maphash.Seed // of keys of texts
+	started    time.Time
+	webSocket  websocket.Options
+	stream     sse.Options
+	poll       longpoll.Options
 
 	rooms    registry[string, *core]
 	sessions registry[sessionID, *Session]
@@ -96,10 +96,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 	h.guard = guard{max: int64(o.Bounds.Hooks), log: o.Logger.Error}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.closed = make(chan struct{})
-	h.intercepted = h.innermost
-	for _, m := range slices.Backward(o.Intercept) {
-		h.intercepted = m(h.intercepted)
-	}
+	h.plugs.take(&h.opts, h.innermost)
 	h.resyncs = pool{max: 8, start: h.background, protect: h.protect}
 	h.overdue = pool{max: 8, start: h.background, protect: h.protect}
 	h.agenda.run = func(c *core) { h.overdue.run(c.lookAfter) }
@@ -228,6 +225,7 @@ func (h *Hub) authenticate(r *http.Request) (*User, error) {
 
 // admitUser checks and completes a user whom the host has named.
 func (h *Hub) admitUser(u *User) error {
+	h.plugs.serve()
 	if err := u.check(); err != nil {
 		return &Error{Code: CodeInternal, cause: err}
 	}

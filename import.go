@@ -120,7 +120,7 @@ func CanImport(e *Event) bool {
 		return false
 	case State:
 		var change stateChange
-		return json.Unmarshal(e.Body, &change) == nil && checkStateKey(change.Key) == nil
+		return json.Unmarshal(e.Body, &change) == nil && checkStateKey(change.Key) == nil && !isPrivate(change.Key)
 	}
 	return true
 }

@@ -21,11 +21,16 @@ func (s *Session) admit(ctx context.Context, room string) error {
 	if err := checkRoomID(room); err != nil {
 		return err
 	}
-	if s.hub.opts.Admit == nil {
+	if len(s.hub.plugs.admits) == 0 {
 		return nil
 	}
 	return s.hub.guard.run(ctx, s.hub.opts.Timeouts.Hook, "Options.Admit", func(ctx context.Context) error {
-		return s.hub.opts.Admit(ctx, s, room)
+		for _, admit := range s.hub.plugs.admits {
+			if err := admit(ctx, s, room); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

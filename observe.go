@@ -37,19 +37,20 @@ type Signal struct {
 	Err     error
 }
 
-// observe calls the host's observer. Whatever that does, it ends there.
+// observe calls the observers. Whatever they do, it ends there.
 func (h *Hub) observe(s Signal) {
-	if h.opts.Observe == nil {
-		return
+	if observers := h.plugs.observers.Load(); observers != nil {
+		h.tell(s, *observers)
 	}
-	h.tell(s)
 }
 
 // tell is a function of its own, so that a Signal nobody wants is not allocated.
-func (h *Hub) tell(s Signal) {
+func (h *Hub) tell(s Signal, observers []func(Signal)) {
 	// The context is not the hub's: the end of sessions is observed as well.
-	_ = h.guard.run(context.Background(), h.opts.Timeouts.Hook, "Options.Observe", func(context.Context) error {
-		h.opts.Observe(s)
-		return nil
-	})
+	for _, observe := range observers {
+		_ = h.guard.run(context.Background(), h.opts.Timeouts.Hook, "Options.Observe", func(context.Context) error {
+			observe(s)
+			return nil
+		})
+	}
 }

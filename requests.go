@@ -60,7 +60,7 @@ func (s *Session) receive(msg []byte) (err error) {
 // so that the answers to those around it may leave together.
 func (s *Session) quick(req *wire.Request) bool {
 	class := s.hub.kinds[Kind(req.Kind)].Class
-	return req.Op == wire.OpSend && (class == Volatile || class == Merged) && len(s.hub.opts.Intercept) == 0
+	return req.Op == wire.OpSend && (class == Volatile || class == Merged) && !s.hub.plugs.intercepts()
 }
 
 // serve counts a request in and handles it.

@@ -143,7 +143,7 @@ func (s *Session) send(ctx context.Context, req *wire.Request) error {
 		h.limits.giveUser(u, spec.Kind, int(n)) // it was not the user who was too fast
 		return err
 	}
-	if spec.Class == Volatile && len(h.opts.Intercept) == 0 && s.unrestricted(req.Room, u) {
+	if spec.Class == Volatile && !h.plugs.intercepts() && s.unrestricted(req.Room, u) {
 		return s.sendVolatile(ctx, req, u, spec.Kind)
 	}
 	d := s.draft(req, *u, spec.Kind)
@@ -308,14 +308,14 @@ func likes(body json.RawMessage) uint64 {
 // answers within Timeouts.Send. Where nothing can block it costs no goroutine.
 func (h *Hub) submit(ctx context.Context, d *Draft, final SendFunc) (Receipt, error) {
 	d.final = final
-	if len(h.opts.Intercept) == 0 {
+	if !h.plugs.intercepts() {
 		ctx, cancel := context.WithTimeout(ctx, h.opts.Timeouts.Send)
 		defer cancel()
 		return final(ctx, d)
 	}
 	var receipt Receipt
 	err := h.guard.run(ctx, h.opts.Timeouts.Send, "Options.Intercept", func(ctx context.Context) error {
-		r, err := h.intercepted(ctx, d)
+		r, err := h.plugs.intercept(ctx, d)
 		receipt = r
 		return err
 	})

@@ -127,7 +127,7 @@ const answerWithin = time.Second
 // once that it is connected, who it is, and what is in its rooms. What takes longer is told later.
 func (s *Session) startIn(rooms []httpquery.Room) {
 	var late *time.Timer // where nothing can take long there is none
-	if _, quick := s.hub.opts.Log.(*MemoryLog); len(rooms) > 0 && !(quick && s.hub.opts.Admit == nil) {
+	if _, quick := s.hub.opts.Log.(*MemoryLog); len(rooms) > 0 && !(quick && len(s.hub.plugs.admits) == 0) {
 		late = time.AfterFunc(answerWithin, s.start)
 	}
 	for _, room := range rooms {

@@ -92,6 +92,9 @@ func SetID(id string) SetOption { return func(r *setRequest) { r.id = id } }
 // folded the change; whether it took effect is decided at its place in the log, equally
 // on all nodes. Keys are 1 to 128 bytes and must not begin with "im.". A room has at most 1,000 keys, and 256 KiB of keys,
 // values and owners; what would exceed that has no effect, and the error is [ErrConflict].
+//
+// A key that begins with "~" is private: no client sees or changes it, and no history shows its changes. It is for
+// what every node must know and no viewer, such as who is banned. Private keys are counted apart: 10,000, and 1 MiB.
 func (r *Room) Set(ctx context.Context, key string, value any, opts ...SetOption) (version uint64, err error) {
 	if err := checkOwnKey(key); err != nil {
 		return 0, err

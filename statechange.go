@@ -1,6 +1,7 @@
 package im
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -14,16 +15,37 @@ const (
 	maxStateKeys     = 1000      // of one room, the hub's own not counted
 	maxStateValue    = 4 << 10   // bytes of one value
 	maxStateBytes    = 256 << 10 // bytes of all keys, values and owners, the hub's own not counted
+	maxPrivateKeys   = 10_000    // of one room, that clients do not see
+	maxPrivateBytes  = 1 << 20   // of those
 	maxOwned         = 16        // keys that one client may own under rules that say Owned
 	rememberOutcomes = 1024      // state events
 	rememberLost     = 8192      // state events; more than any log keeps by default
 	reservedPrefix   = "im."
+	privatePrefix    = "~" // of keys that clients neither see nor change
 )
 
 // stateLimits are the limits that a fold keeps to. They are the constants above but in tests.
-type stateLimits struct{ keys, value, bytes int }
+type stateLimits struct {
+	value           int
+	public, private usage
+}
 
-func standardLimits() stateLimits { return stateLimits{maxStateKeys, maxStateValue, maxStateBytes} }
+func standardLimits() stateLimits {
+	return stateLimits{maxStateValue, usage{maxStateKeys, maxStateBytes}, usage{maxPrivateKeys, maxPrivateBytes}}
+}
+
+// isPrivate reports whether clients neither see nor change a key.
+func isPrivate(key string) bool { return strings.HasPrefix(key, privatePrefix) }
+
+// changesPrivate reports whether a state event is of a private key. They are all encoded by this
+// package, the key first, unless an interceptor has touched them.
+func changesPrivate(body json.RawMessage) bool {
+	if !bytes.Contains(body, []byte(`"`+privatePrefix)) {
+		return false
+	}
+	var c stateChange
+	return json.Unmarshal(body, &c) == nil && isPrivate(c.Key)
+}
 
 // stateChange is the body of a state event. It sets, deletes or adds; everything else is a
 // condition, or says how long the key stays.
@@ -85,7 +107,7 @@ func (f *fold) change(e *Event) (outcome, *Event) {
 	if c.Delete {
 		f.drop(c.Key, e.Pos.Seq)
 		f.key = c.Key
-		return outcome{}, e
+		return outcome{}, c.seen(e)
 	}
 	next := cell{Value: c.Value, Version: e.Pos.Seq, Until: c.Until, Owner: c.Owner}
 	o, shown := outcome{Version: e.Pos.Seq}, e
@@ -121,7 +143,15 @@ func (f *fold) change(e *Event) (outcome, *Event) {
 	if next.Owner != "" {
 		f.present(next.Owner)
 	}
-	return o, shown
+	return o, c.seen(shown)
+}
+
+// seen is the event as viewers get it, nil if they do not.
+func (c *stateChange) seen(e *Event) *Event {
+	if isPrivate(c.Key) {
+		return nil
+	}
+	return e
 }
 
 // unmet returns which condition of a change is not met, in words.
@@ -165,8 +195,12 @@ func (c *stateChange) sum(old *cell) (n int64, reason string) {
 // tooMuch returns which limit the room's state would be over, in words. The hub's own keys have none.
 // What shrinks the state is never too much.
 func (f *fold) tooMuch(c *stateChange, old, next *cell) string {
-	if strings.HasPrefix(c.Key, reservedPrefix) {
+	used, limit := f.cells.usage(c.Key), f.limits.public
+	switch {
+	case used == nil:
 		return ""
+	case isPrivate(c.Key):
+		limit = f.limits.private
 	}
 	before := 0
 	if old.Version != 0 {
@@ -176,10 +210,10 @@ func (f *fold) tooMuch(c *stateChange, old, next *cell) string {
 	switch {
 	case len(next.Value) > f.limits.value:
 		return fmt.Sprintf("the value has %d bytes; the limit of a key of a room's state is %d", len(next.Value), f.limits.value)
-	case old.Version == 0 && f.cells.own >= f.limits.keys:
-		return fmt.Sprintf("the room's state has %d keys, which is the limit", f.limits.keys)
-	case after > before && f.cells.bytes-before+after > f.limits.bytes:
-		return fmt.Sprintf("the room's state would have %d bytes; the limit is %d", f.cells.bytes-before+after, f.limits.bytes)
+	case old.Version == 0 && used.keys >= limit.keys:
+		return fmt.Sprintf("the room's state has %d keys, which is the limit", limit.keys)
+	case after > before && used.bytes-before+after > limit.bytes:
+		return fmt.Sprintf("the room's state would have %d bytes; the limit is %d", used.bytes-before+after, limit.bytes)
 	case c.Mine != "" && next.Owner == c.Mine && old.Owner != c.Mine && f.owners[c.Mine] >= maxOwned:
 		return fmt.Sprintf("you own %d keys of this room, which is the limit", maxOwned)
 	}

@@ -20,7 +20,7 @@ type StatePolicy struct {
 
 // StateRule lets users with some roles change the keys that begin with Prefix.
 type StateRule struct {
-	// Prefix is what the keys begin with. Required; it does not begin with "im.".
+	// Prefix is what the keys begin with. Required; it does not begin with "im." or "~".
 	Prefix string
 	// Set, Add and Delete say who may do that. Nil means nobody.
 	Set, Add, Delete Senders
@@ -33,8 +33,8 @@ func (p *StatePolicy) complete() error {
 	p.Rules = slices.Clone(p.Rules)
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if !validID(r.Prefix, maxStateKey) || strings.HasPrefix(r.Prefix, reservedPrefix) {
-			return fmt.Errorf("im: Options.State.Rules[%d].Prefix is %q: want 1 to %d bytes of UTF-8 without control characters that do not begin with %q", i, r.Prefix, maxStateKey, reservedPrefix)
+		if !validID(r.Prefix, maxStateKey) || strings.HasPrefix(r.Prefix, reservedPrefix) || isPrivate(r.Prefix) {
+			return fmt.Errorf("im: Options.State.Rules[%d].Prefix is %q: want 1 to %d bytes of UTF-8 without control characters that do not begin with %q or %q", i, r.Prefix, maxStateKey, reservedPrefix, privatePrefix)
 		}
 		r.Set, r.Add, r.Delete = slices.Clone(r.Set), slices.Clone(r.Add), slices.Clone(r.Delete)
 	}
@@ -60,6 +60,9 @@ func (r *StateRule) who(c *stateChange) Senders {
 
 // mayChange checks the right of a client to make a change, and adds the condition under which it has it.
 func (h *Hub) mayChange(u *User, c *stateChange) error {
+	if isPrivate(c.Key) {
+		return errorf(CodeForbidden, "keys that begin with %q are the host's", privatePrefix)
+	}
 	if h.kinds[State].From.Allow(u) {
 		return nil
 	}
