@@ -35,6 +35,7 @@ type Hub struct {
 	plugs      plugs
 	guard      guard
 	limits     *limiter
+	fates      *fates
 	unnamed    atomic.Bool  // a proxy that Options.Proxies does not name was seen
 	seed       maphash.Seed // of keys of texts
 	started    time.Time
@@ -74,6 +75,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 			Panicked: func(p any) { o.Logger.Error("a connection panicked", "panic", p) },
 		},
 		limits:   newLimiter(o.Limits, o.Proxies),
+		fates:    newFates(),
 		seed:     maphash.MakeSeed(),
 		started:  time.Now(),
 		rooms:    newRegistry[string, *core](),

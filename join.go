@@ -16,6 +16,9 @@ var tiers = map[string]fanout.Tier{
 	"critical": fanout.TierCritical,
 }
 
+// tierNames are the names of tiers that clients use.
+var tierNames = [...]string{fanout.TierCritical: "critical", fanout.TierReduced: "reduced", fanout.TierFull: "full"}
+
 // admit asks the host whether the session may enter the room.
 func (s *Session) admit(ctx context.Context, room string) error {
 	if err := checkRoomID(room); err != nil {

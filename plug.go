@@ -13,6 +13,7 @@ type plugs struct {
 
 	middleware []Middleware
 	admits     []AdmitFunc
+	explains   []ExplainFunc
 	observers  atomic.Pointer[[]func(Signal)] // it is replaced, never changed; nil: nobody observes
 	intercept  SendFunc                       // through all the middleware
 }
@@ -24,7 +25,7 @@ type AdmitFunc func(ctx context.Context, s *Session, room string) error
 // those that were added before it. It is how a package that is made for a hub, such as one for
 // moderation, takes part; a host names its own in [Options].
 //
-// Use, [Hub.OnAdmit] and [Hub.OnSignal] are for the time before the hub serves, as [Hub.Handle] is, and
+// Use, [Hub.OnAdmit], [Hub.OnSignal] and [Hub.OnExplain] are for the time before the hub serves, as [Hub.Handle] is, and
 // panic afterwards, or if what is added is nil.
 func (h *Hub) Use(m ...Middleware) {
 	h.plug("Use", func(p *plugs) {

@@ -116,6 +116,8 @@ func (s *Session) handle(req *wire.Request) error {
 		return s.setModes(ctx, req)
 	case wire.OpHeldPass, wire.OpHeldDrop:
 		return s.decideHeld(ctx, req)
+	case wire.OpExplain:
+		return s.explain(ctx, req)
 	case wire.OpPing:
 		s.reply(&wire.Message{Op: wire.OpPong, ID: req.ID, At: h.opts.Now().UnixMilli()})
 		return nil

@@ -193,6 +193,7 @@ func (s *Session) sendVolatile(ctx context.Context, req *wire.Request, u *User, 
 	if err != nil {
 		return err
 	}
+	s.noteReceipt(req.Room, kind, receipt)
 	if receipt.Status != StatusWaiting {
 		s.acknowledge(req.ID, receipt)
 	}
@@ -214,6 +215,7 @@ func (d *Draft) answer(r Receipt) {
 	d.mu.Lock()
 	defer d.mu.Unlock() // sending does not block, and the fate must come after it
 	d.answered, d.held = true, r.Status == StatusHeld
+	d.Session.noteReceipt(d.room, d.kind, r)
 	if r.Status != StatusWaiting {
 		d.Session.acknowledge(d.req, r)
 	}
@@ -268,6 +270,11 @@ func decide(final SendFunc) SendFunc {
 func (d *Draft) tellLocked(r Receipt, err error) {
 	s := d.Session
 	a, posted := s.conn.(*answers)
+	if err == nil {
+		s.noteReceipt(d.room, d.kind, r)
+	} else if d.held {
+		s.noteRefusal(d.room, d.kind, asError(err))
+	}
 	req := wire.Request{Op: wire.OpSend, ID: d.req, Room: d.room, Kind: string(d.kind)}
 	switch {
 	case d.held:

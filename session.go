@@ -285,6 +285,9 @@ func (s *Session) refuse(req *wire.Request, err error) {
 	if e.Code == CodeInternal || e.Code == CodeTimeout {
 		s.hub.opts.Logger.Error("a request failed", "op", req.Op, "room", req.Room, "user", s.User().ID, "error", err)
 	}
+	if req.Kind != "" && req.Room != "" {
+		s.noteRefusal(req.Room, Kind(req.Kind), e)
+	}
 	s.hub.observe(Signal{Type: SignalRefused, Room: req.Room, Session: s, Kind: Kind(req.Kind), Op: req.Op, Err: err})
 	s.outlet.Send(wire.AppendError(make([]byte, 0, 128), req.ID, string(e.Code), e.reason(), e.retryMillis()))
 }

@@ -42,6 +42,13 @@ func (o *Outlet) setLowered(on bool) {
 	o.lowered = on
 }
 
+// Lowered reports whether the session gets no volatile events, because it lags.
+func (o *Outlet) Lowered() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lowered
+}
+
 // Recheck looks whether a session that was lowered can be raised again, which
 // a flush does as well. It costs little for others.
 func (o *Outlet) Recheck(now time.Time) {

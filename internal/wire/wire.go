@@ -23,6 +23,7 @@ const (
 	OpModesSet = "modes.set"
 	OpHeldPass = "held.pass"
 	OpHeldDrop = "held.drop"
+	OpExplain  = "explain"
 	OpRefresh  = "refresh"
 	OpPing     = "ping"
 	OpTier     = "tier" // also what a server says
