@@ -93,6 +93,10 @@ func (s *Session) draft(req *wire.Request, u User, kind Kind) *Draft {
 // The context ends when Timeouts.Send has passed: the client was told "unknown" then.
 type SendFunc func(ctx context.Context, d *Draft) (Receipt, error)
 
+// EventID returns the id that the event has if the draft becomes one, and that its sender is told. It is the
+// same for a retry under the same CID. An interceptor that takes a message without showing it answers with it.
+func (d *Draft) EventID() string { return d.id }
+
 // Settle tells the sender of a held draft what became of it: the result of
 // next, or the error that refuses it. All sessions of the sender are told. It does
 // nothing for StatusWaiting: the sender is told when the room has decided.
