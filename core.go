@@ -61,6 +61,9 @@ type core struct {
 	syncing  bool     // somebody appends barriers
 	arrivals arrivals // whom sessions have not been told of
 	entries  entries  // what sessions get that enter now
+	// deletions moves, with mu held, when further events are hidden than before: what was read before that has to be
+	// looked through again.
+	deletions atomic.Uint64
 
 	announcing bool // a flush is planned that tells who is in the room
 
@@ -145,15 +148,19 @@ func (c *core) sealLocked(now time.Time) {
 		return
 	}
 	items := make([]fanout.Item, 0, len(c.incoming))
+	deletions := c.fold.deletions
 	for _, e := range c.incoming {
 		c.observeCall(e)
 		shown, ask := c.fold.apply(e)
 		if shown != nil {
-			items = append(items, fanout.Item{Seq: e.Pos.Seq, Lane: laneOf(e.Class), JSON: encodeEvent(shown), Key: c.fold.key})
+			items = append(items, fanout.Item{Seq: e.Pos.Seq, Lane: laneOf(e.Class), JSON: encodeEvent(shown), Key: c.fold.key, From: e.From.ID})
 		}
 		if ask != nil {
 			c.obeyLocked(ask)
 		}
+	}
+	if c.fold.deletions != deletions {
+		items = c.withdrawLocked(items)
 	}
 	c.unsaved += len(c.incoming)
 	clear(c.incoming)

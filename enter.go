@@ -157,6 +157,7 @@ type entries struct {
 type newestEvents struct {
 	pos  Position
 	made time.Time
+	from uint64        // core.deletions before they were read
 	done chan struct{} // closed when they are there
 	list []byte        // nil: they could not be read
 }
@@ -189,7 +190,7 @@ func (c *core) newest(p patience, pos Position, tier fanout.Tier) ([]byte, error
 			return nil, &Error{Code: CodeTimeout, cause: ctx.Err()}
 		}
 	}
-	if e.list == nil {
+	if e.list == nil || e.from != c.deletions.Load() {
 		return c.readNewest(p, pos, tier)
 	}
 	return e.list, nil
@@ -208,12 +209,12 @@ func (c *core) crowdOf(pos Position, tier fanout.Tier) (e *newestEvents, reads b
 	case !crowd:
 		c.entries.byTier = [len(c.entries.byTier)]*newestEvents{}
 		return nil, false
-	case e != nil && e.pos == pos && now.Sub(e.made) < crowdWithin:
+	case e != nil && e.pos == pos && e.from == c.deletions.Load() && now.Sub(e.made) < crowdWithin:
 		return e, false
 	case e != nil && e.pos.Epoch == pos.Epoch && e.pos.Seq > pos.Seq:
 		return nil, false // it was overtaken by others
 	}
-	e = &newestEvents{pos: pos, made: now, done: make(chan struct{})}
+	e = &newestEvents{pos: pos, made: now, from: c.deletions.Load(), done: make(chan struct{})}
 	c.entries.byTier[tier] = e
 	return e, true
 }

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/liveim/im/internal/danmaku"
@@ -93,6 +94,10 @@ type flow struct {
 	told     danmaku.Totals // as of the last tally
 	toldAt   time.Duration  // when
 	reported danmaku.Totals // as Stats knows them
+
+	// deleted are the ids of volatile events that were deleted lately, which are counted no more. It is replaced, never
+	// changed, so that it needs no lock: who folds must not wait for who decides.
+	deleted atomic.Pointer[[]string]
 }
 
 // FlowStats is how one room stands with its budget.

@@ -130,6 +130,9 @@ func (c *core) tallyLocked(now time.Duration) *Event {
 	body := TallyBody{Merged: fates.Merged - f.told.Merged, Shed: fates.Shed - f.told.Shed}
 	f.told, f.toldAt = fates, now
 	for _, n := range f.sel.Counts(nil) {
+		if f.wasDeleted(n.ID) {
+			continue
+		}
 		if body.Counts == nil {
 			body.Counts = map[string]int{}
 		}

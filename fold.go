@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// fold is what a room's log adds up to: its state, whether it is closed, and
-// which state events lost. It reads the log and nothing else, so that every node
+// fold is what a room's log adds up to: its state, whether it is closed, which
+// state events lost and which events were deleted. It reads the log and nothing else, so that every node
 // gets the same result at the same position. It is a plain struct; its owner
 // serialises all calls.
 type fold struct {
@@ -16,12 +16,14 @@ type fold struct {
 	cells   cells
 	modes   *Modes // of cells; nil: none. It is replaced, never changed
 	closed  bool
+	deleted deleted
 	outcome recent[string, outcome] // of state events, by event ID
 	lost    recent[uint64, bool]    // seqs of state events that had no effect
 	owners  map[string]int          // how many cells a user owns
 	asked   map[string]uint64       // owners who have not answered a roll call, and its seq
 
 	ownerEvents uint64            // moves when owners or asked change
+	deletions   uint64            // moves when deleted changes
 	changed     map[string]uint64 // seqs of keys that are different since somebody looked; nil: nobody does
 }
 
@@ -96,6 +98,11 @@ func (f *fold) apply(e *Event) (visible *Event, ask *control) {
 			}
 		}
 		return nil, &c
+	case e.Kind == Moderation:
+		if d, ok := DeletionOf(e); ok {
+			f.deleted.add(&d, f.limits.deleted)
+			f.deletions++
+		}
 	case e.Class == Merged:
 		return f.add(e), nil
 	}
@@ -133,14 +140,16 @@ func (f *fold) hides(e *Event) bool {
 	if e.Kind == System || e.Kind == State && changesPrivate(e.Body) {
 		return true
 	}
-	_, lost := f.lost.get(e.Pos.Seq)
-	return lost && e.Kind == State
+	if _, lost := f.lost.get(e.Pos.Seq); lost && e.Kind == State {
+		return true
+	}
+	return f.deleted.has(e)
 }
 
 // empty reports whether the fold says nothing that the events which are kept do
 // not say.
 func (f *fold) empty() bool {
-	return len(f.cells.m) == 0 && !f.closed && len(f.outcome.m) == 0 && len(f.lost.m) == 0
+	return len(f.cells.m) == 0 && !f.closed && len(f.outcome.m) == 0 && len(f.lost.m) == 0 && f.deleted.empty()
 }
 
 // put sets a key of the state, and drop removes one, at seq.

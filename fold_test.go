@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -16,6 +17,7 @@ import (
 func TestFoldIsTheSameThroughSnapshots(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		whole, cut := newFold(testLimits()), newFold(testLimits())
+		var model deletionModel
 		n := rapid.IntRange(1, 80).Draw(rt, "events")
 		for seq := range uint64(n) {
 			e := drawEvent(rt, whole, seq+1)
@@ -34,6 +36,8 @@ func TestFoldIsTheSameThroughSnapshots(t *testing.T) {
 				rt.Fatalf("event %d is hidden in one way only: %s", seq+1, e.Body)
 			}
 			checkDerived(rt, cut)
+			model.take(e)
+			model.check(rt, cut)
 			if rapid.IntRange(0, 5).Draw(rt, "snapshot") == 0 {
 				next := newFold(testLimits())
 				if err := next.load(cut.snapshot().encode(), cut.seq); err != nil {
@@ -115,13 +119,13 @@ func checkDerived(rt *rapid.T, f *fold) {
 }
 
 func testLimits() stateLimits {
-	return stateLimits{value: 20, public: usage{5, 40}, private: usage{3, 30}}
+	return stateLimits{value: 20, public: usage{5, 40}, private: usage{3, 30}, deleted: deletedLimits{6, 3}}
 }
 
 func drawEvent(rt *rapid.T, f *fold, seq uint64) *Event {
 	e := &Event{Pos: Position{"e", seq * 3}, ID: fmt.Sprint("id-", seq)}
 	users := []string{"ann", "bob"}
-	switch rapid.IntRange(0, 7).Draw(rt, "sort") {
+	switch rapid.IntRange(0, 11).Draw(rt, "sort") {
 	case 0:
 		e.Kind, e.Class = Like, Merged
 		e.Body, _ = json.Marshal(mergedBody{N: uint64(rapid.IntRange(1, 9).Draw(rt, "n"))})
@@ -129,8 +133,14 @@ func drawEvent(rt *rapid.T, f *fold, seq uint64) *Event {
 		e.Kind, e.Class = System, Critical
 		sort := rapid.SampledFrom([]string{controlOpen, controlClose, controlKick, controlSync, controlRoll, controlRoll, controlHere, "new"}).Draw(rt, "control")
 		e.Body, _ = json.Marshal(control{Type: sort, Users: rapid.SliceOfN(rapid.SampledFrom(users), 0, 2).Draw(rt, "users")})
-	case 2:
-		e.Kind, e.Class, e.Body = Chat, Normal, json.RawMessage(`"hi"`)
+	case 2, 3, 4:
+		e.Kind = rapid.SampledFrom([]Kind{Chat, Danmaku, Gift}).Draw(rt, "kind")
+		e.Class, e.Body = builtinKinds()[e.Kind].Class, json.RawMessage(`"hi"`)
+		e.From.ID = rapid.SampledFrom(users).Draw(rt, "from")
+		e.At = time.UnixMilli(int64(rapid.IntRange(1, 90).Draw(rt, "at")))
+	case 5, 6:
+		e.Kind, e.Class = Moderation, Critical
+		e.Body, _ = json.Marshal(drawDeletion(rt, seq))
 	default:
 		e.Kind, e.Class = State, Critical
 		e.Body, _ = json.Marshal(drawChange(rt, f, seq))

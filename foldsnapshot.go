@@ -19,12 +19,13 @@ type snapshot struct {
 	Order    []string           `json:"order,omitempty"`
 	Lost     []uint64           `json:"lost,omitempty"`
 	Asked    map[string]uint64  `json:"asked,omitempty"`
+	Deleted  *deletedSnapshot   `json:"deleted,omitempty"`
 }
 
 // snapshot returns what is to be stored. It is a copy, to be encoded when the room is not
 // locked any more.
 func (f *fold) snapshot() *snapshot {
-	return &snapshot{snapshotVersion, f.cells.clone(), f.closed, maps.Clone(f.outcome.m), f.outcome.keys(), f.lost.keys(), maps.Clone(f.asked)}
+	return &snapshot{snapshotVersion, f.cells.clone(), f.closed, maps.Clone(f.outcome.m), f.outcome.keys(), f.lost.keys(), maps.Clone(f.asked), f.deleted.snapshot()}
 }
 
 func (s *snapshot) encode() json.RawMessage {
@@ -43,6 +44,10 @@ func (f *fold) load(data json.RawMessage, seq uint64) error {
 	}
 	*f = *newFold(f.limits)
 	f.closed, f.seq = s.Closed, seq
+	var err error
+	if f.deleted, err = s.Deleted.load(); err != nil {
+		return err
+	}
 	for key, c := range s.Cells {
 		if c == nil {
 			return fmt.Errorf("the snapshot of the room's state has no value for key %q", key)

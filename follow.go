@@ -252,6 +252,7 @@ func (p *pursuit) takeOverLocked() {
 	first, old := c.fold == nil, c.fold
 	c.fold, c.epoch, c.incoming = p.fold, p.epoch, nil
 	c.received = max(p.head, p.fold.seq)
+	c.deletions.Add(1)
 	if first {
 		c.feed = fanout.NewFeed(c.id, c.received, &c.hub.feedLimits)
 	} else {

@@ -67,6 +67,7 @@ func (c *core) scan(ctx context.Context, s *scan) error {
 	if s.r.Newest {
 		s.next = s.r.Before
 	}
+	deletions := c.deletions.Load()
 	s.events = make([]*Event, 0, min(s.want, scanBefore))
 	// One more than is wanted tells whether there is more.
 	for size := s.want + 1; ; size = max(s.want+1-len(s.events), scanAgain) {
@@ -102,6 +103,7 @@ func (c *core) scan(ctx context.Context, s *scan) error {
 	if s.r.Newest {
 		slices.Reverse(s.events)
 	}
+	s.events = c.withoutDeleted(s.events, deletions)
 	return nil
 }
 
@@ -110,6 +112,10 @@ func (c *core) take(ctx context.Context, s *scan, page *Page) (done bool, err er
 	n := len(page.Events)
 	cut, full := n, false // the first event that is not a part of the page, in the direction of the walk
 	c.mu.Lock()
+	if n > 0 && page.Events[0].Pos.Epoch != c.epoch {
+		c.mu.Unlock()
+		return true, ErrGap // of another log than the fold
+	}
 	for i := range n {
 		e := page.Events[i]
 		if s.r.Newest {

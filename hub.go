@@ -54,6 +54,7 @@ type Hub struct {
 	resyncs  pool
 	agenda   agenda
 	overdue  pool // looks after rooms that the agenda names
+	erasures pool // has the log erase what was deleted
 
 	opsMu sync.RWMutex // guards ops
 	ops   map[string]operation
@@ -101,6 +102,7 @@ func newHub(auth Authenticator, o Options, kinds kindTable) *Hub {
 	h.plugs.take(&h.opts, h.innermost)
 	h.resyncs = pool{max: 8, start: h.background, protect: h.protect}
 	h.overdue = pool{max: 8, start: h.background, protect: h.protect}
+	h.erasures = pool{max: 1, start: h.background, protect: h.protect}
 	h.agenda.run = func(c *core) { h.overdue.run(c.lookAfter) }
 	h.delivery.Counters = &h.sent
 	h.delivery.Lost = func(c *fanout.Cursor) { h.resyncs.run(func() { h.bringBack(c) }) }

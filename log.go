@@ -220,6 +220,21 @@ type TrimLog interface {
 	Trim(ctx context.Context, now time.Time) error
 }
 
+// Eraser is a Log that can take the content of single events away for good. Without it what was deleted with
+// [Room.Remove] is hidden from all that read through a hub, and its bytes stay in the log until the retention ends.
+type Eraser interface {
+	Log
+	// Erase takes the Body of the events at these positions away. All else about them stays, the ID and the Digest above
+	// all: the retry of a send is a Duplicate as before, and another send under the ID a Conflict. When Erase has returned
+	// without an error, Read returns the events without a Body, as does a Follow that begins afterwards; events that were
+	// handed out before do not change, and a following that has yet to deliver one may do so with its Body. A log that
+	// survives a restart does not find it again.
+	//
+	// Positions where nothing is kept, of another epoch or after the head, and events that are erased already are no error. One that
+	// is returned means that any part may have been done; calling again is safe. The slice belongs to the caller.
+	Erase(ctx context.Context, room string, positions []Position) error
+}
+
 // CensusLog is a Log whose engine can count sessions over all nodes. Without
 // it online counts are those of one node.
 type CensusLog interface {

@@ -76,7 +76,7 @@ func (o *MemoryLogOptions) withDefaults() (MemoryLogOptions, error) {
 // MemoryLog is the [Log] that a hub has if it is given none: it keeps rooms in
 // this process, and they are gone with it. It is safe for use by many goroutines.
 // Make one with [NewMemoryLog]; it has no goroutines and needs no closing. It is
-// also a [DurableLog], a [SnapshotLog] and a [TrimLog].
+// also a [DurableLog], a [SnapshotLog], a [TrimLog] and an [Eraser].
 //
 // Append delivers to followers before it returns, from its own goroutine or
 // from that of a concurrent Append to the same room. Reads go on meanwhile. A
@@ -103,6 +103,7 @@ var (
 	_ DurableLog  = (*MemoryLog)(nil)
 	_ SnapshotLog = (*MemoryLog)(nil)
 	_ TrimLog     = (*MemoryLog)(nil)
+	_ Eraser      = (*MemoryLog)(nil)
 )
 
 // NewMemoryLog returns an empty log. Nil options are the defaults. It fails if
@@ -235,6 +236,21 @@ func (l *MemoryLog) Trim(ctx context.Context, now time.Time) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// Erase implements [Eraser].
+func (l *MemoryLog) Erase(ctx context.Context, room string, positions []Position) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("im: erase events of room %q: %w", room, err)
+	}
+	r := l.lockExisting(room)
+	defer r.mu.Unlock()
+	for _, p := range positions {
+		if p.Epoch == r.epoch {
+			r.erase(p.Seq)
+		}
+	}
+	return nil
 }
 
 // Reset forgets a room's events, IDs and snapshot and begins a new epoch, as

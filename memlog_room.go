@@ -103,6 +103,18 @@ func (r *memRoom) append(e *Event) Appended {
 	return Appended{Pos: stored.Pos, Status: Stored}
 }
 
+// erase takes the body of an event away, if it is kept. Events that were handed out stay as they are.
+func (r *memRoom) erase(seq uint64) {
+	for _, q := range []*memRing[memEntry]{&r.durable, &r.volatile} {
+		if s := memSpanOf(q, max(seq, 1)-1, seq); s.len() > 0 {
+			entry := q.at(s.i)
+			bare := *entry.event
+			bare.Body = nil
+			entry.event = &bare
+		}
+	}
+}
+
 // trim drops what is past its retention by the room's clock. Every event and
 // every ID is dropped once: the cost per append is O(1) amortised.
 func (r *memRoom) trim(keep *MemoryLogOptions) {

@@ -138,6 +138,13 @@ func (p *Replay) Events() iter.Seq[*Event] {
 				continue // somewhere else now
 			}
 			p.page = p.page[1:]
+			switch hidden, err := p.room.hides(p.ctx, e); {
+			case err != nil:
+				p.fail(err)
+				return
+			case hidden: // since it was read
+				continue
+			}
 			if !yield(e) {
 				return
 			}

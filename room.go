@@ -55,6 +55,9 @@ func (r *Room) Send(ctx context.Context, kind Kind, body any, opts ...SendOption
 	if err != nil {
 		return nil, err
 	}
+	if kind == Moderation && isDeletion(raw) {
+		return nil, errorf(CodeBadRequest, "use Room.Remove to delete events")
+	}
 	e := &Event{Kind: kind, Body: raw}
 	for _, opt := range opts {
 		opt(e)

@@ -28,10 +28,11 @@ const (
 type stateLimits struct {
 	value           int
 	public, private usage
+	deleted         deletedLimits
 }
 
 func standardLimits() stateLimits {
-	return stateLimits{maxStateValue, usage{maxStateKeys, maxStateBytes}, usage{maxPrivateKeys, maxPrivateBytes}}
+	return stateLimits{maxStateValue, usage{maxStateKeys, maxStateBytes}, usage{maxPrivateKeys, maxPrivateBytes}, deletedLimits{rememberDeleted, rememberDeletedUsers}}
 }
 
 // isPrivate reports whether clients neither see nor change a key.

@@ -117,6 +117,12 @@ func (h Harness) Run(t *testing.T) {
 	if _, ok := h.Open(t).(im.SecretLog); ok {
 		t.Run("Secret", func(t *testing.T) { testSecret(h.fixture(t), h.Reopen) })
 	}
+	if _, ok := h.Open(t).(im.Eraser); ok {
+		t.Run("Erase", func(t *testing.T) { h.run(t, eraseCases) })
+		if h.Reopen != nil {
+			t.Run("EraseReopen", func(t *testing.T) { testErasedStaysSo(h.fixture(t), h.Reopen) })
+		}
+	}
 	if h.Reopen != nil {
 		t.Run("Reopen", func(t *testing.T) { testRestart(h.fixture(t), h.Reopen) })
 	}

@@ -14,10 +14,10 @@ import (
 // encodings that it remembers, and safe for use by many goroutines.
 type Batch struct {
 	room  string
-	items []Item
+	items []Item        // those that were removed have no JSON
 	prev  [lanes]uint64 // by tier: the end of the batch before that the tier saw
 	to    uint64        // the position after the batch
-	count [lanes]int    // by lane
+	count [lanes]int    // by lane, those that were removed included
 	size  int           // bytes of the items
 	at    time.Time     // when it was sealed
 	// dead says of items with a Key that a later batch, or a later item, has a newer value; nil: none has a
@@ -50,7 +50,7 @@ func (b *Batch) frame(f transport.Format, t Tier, lean bool) []byte {
 func (b *Batch) encode(f transport.Format, t Tier, lean bool) []byte {
 	events := make([][]byte, 0, len(b.items))
 	for i, it := range b.items {
-		if it.Lane <= t && !(lean && b.dead[i].Load()) {
+		if it.Lane <= t && it.JSON != nil && !(lean && b.dead[i].Load()) {
 			events = append(events, it.JSON)
 		}
 	}

@@ -46,4 +46,6 @@ type Item struct {
 	// Key names what the event is the newest value of; empty: nothing. All events of a key have the same lane. Sessions
 	// that lag do without those that a later one has superseded.
 	Key string
+	// From is the user who sent it; empty: nobody. It is for [Feed.Remove] alone.
+	From string
 }
