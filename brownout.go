@@ -70,6 +70,9 @@ func (h *Hub) brownoutLoop() {
 			if plugged != nil {
 				var err error
 				if p, err = h.ask(plugged); err != nil {
+					if h.life.Err() != nil {
+						return // it is the hub that has ended
+					}
 					h.opts.Logger.Error("Options.Pressure failed; the hub measures for itself from now on", "error", err)
 					plugged = nil
 					continue

@@ -3,6 +3,7 @@ package moderate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -227,7 +228,11 @@ func (m *Moderation) sweepLoop() {
 		case <-m.life.Done():
 			return
 		}
-		if err := m.sweepRooms(m.life); err != nil && m.life.Err() == nil {
+		// A look that has begun is not cut off: the hub would have to tell of a room that it could not open.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(m.life), 10*time.Second)
+		err := m.sweepRooms(ctx)
+		cancel()
+		if err != nil && m.life.Err() == nil && !errors.Is(err, im.ErrClosed) {
 			m.opts.Logger.Warn("moderate: a look for the banned failed; it is repeated", "error", err)
 		}
 	}

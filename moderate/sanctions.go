@@ -76,8 +76,8 @@ func (s *Sanction) over(now time.Time) bool { return !s.Until.IsZero() && !now.B
 
 // record is what one key of the state says of a target: at most one sanction of each sort.
 type record struct {
-	Target    Target              `json:"target"`
-	Sanctions map[Sort]*standing  `json:"sanctions"`
+	Target    Target             `json:"target"`
+	Sanctions map[Sort]*standing `json:"sanctions"`
 }
 
 type standing struct {
