@@ -1,0 +1,75 @@
+package words
+
+// plant makes the trie of the sorted paths, level by level. Where several paths are the
+// same their entries form a chain.
+func (m *machine) plant(paths []path, words []Word) {
+	type span struct{ lo, hi int } // of the paths that go through a state
+	m.states, m.labels, m.ending = []state{{}}, []uint16{0}, []int32{-1}
+	level := []span{{0, len(paths)}}
+	first := int32(0) // the state of level[0]
+	for depth := 0; len(level) > 0; depth++ {
+		var below []span
+		for i, s := range level {
+			at := first + int32(i)
+			lo := s.lo
+			for ; lo < s.hi && len(paths[lo].codes) == depth; lo++ {
+				m.end(at, paths[lo].entry, words)
+			}
+			m.states[at].kids = int32(len(m.states))
+			for lo < s.hi {
+				code, hi := paths[lo].codes[depth], lo+1
+				for hi < s.hi && paths[hi].codes[depth] == code {
+					hi++
+				}
+				if depth == 0 {
+					m.root[code] = int32(len(m.states))
+				}
+				m.states = append(m.states, state{})
+				m.labels = append(m.labels, code)
+				m.ending = append(m.ending, -1)
+				below = append(below, span{lo, hi})
+				lo = hi
+			}
+			m.states[at].n = int32(len(m.states)) - m.states[at].kids
+		}
+		first += int32(len(level))
+		level = below
+	}
+}
+
+// end lets an entry end in a state, unless one that does is found in the same places: then the
+// more severe one stays.
+func (m *machine) end(at, entry int32, words []Word) {
+	e := &m.entries[entry]
+	w := &words[e.word]
+	for i := m.ending[at]; i >= 0; i = m.entries[i].next {
+		had := &m.entries[i]
+		before := &words[had.word]
+		if before.WholeWord != w.WholeWord || string(m.of(had)) != string(m.of(e)) {
+			continue
+		}
+		if w.Action > before.Action && before.Action != Allow || w.Action == Allow {
+			had.word = e.word
+		}
+		return
+	}
+	e.next = m.ending[at]
+	m.ending[at] = entry
+}
+
+// link finds for each state the one of its longest suffix. Those are less deep, so
+// they have lower numbers and are done before.
+func (m *machine) link() {
+	for at := range m.states {
+		s := &m.states[at]
+		for kid := s.kids; kid < s.kids+s.n; kid++ {
+			k := &m.states[kid]
+			if at != 0 {
+				k.fail = m.step(s.fail, m.labels[kid])
+			}
+			if k.out = m.states[k.fail].out; m.ending[kid] >= 0 {
+				k.out = kid
+			}
+		}
+	}
+}
