@@ -18,13 +18,13 @@ func TestRemovedItemsAreNotSent(t *testing.T) {
 		remove []uint64
 		want   string
 	}{
-		"one of a batch":            {TierFull, "cvc c", []uint64{2}, "0>3 c1 c3|3>4 c4"},
-		"all of a batch":            {TierFull, "c c c", []uint64{2}, "0>1 c1|1>2|2>3 c3"},
-		"twice":                     {TierFull, "cc c", []uint64{1, 1}, "0>2 c2|2>3 c3"},
-		"everything":                {TierFull, "vc n", []uint64{1, 2, 3}, "0>2|2>3"},
-		"the only one of a tier":    {TierCritical, "nc n c", []uint64{2}, "0>2|2>4 c4"},
-		"beside values":             {TierFull, "Ac A", []uint64{2}, "0>2 A1|2>3 A3"},
-		"none":                      {TierFull, "c", []uint64{7}, "0>1 c1"},
+		"one of a batch":         {TierFull, "cvc c", []uint64{2}, "0>3 c1 c3|3>4 c4"},
+		"all of a batch":         {TierFull, "c c c", []uint64{2}, "0>1 c1|1>2|2>3 c3"},
+		"twice":                  {TierFull, "cc c", []uint64{1, 1}, "0>2 c2|2>3 c3"},
+		"everything":             {TierFull, "vc n", []uint64{1, 2, 3}, "0>2|2>3"},
+		"the only one of a tier": {TierCritical, "nc n c", []uint64{2}, "0>2|2>4 c4"},
+		"beside values":          {TierFull, "Ac A", []uint64{2}, "0>2 A1|2>3 A3"},
+		"none":                   {TierFull, "c", []uint64{7}, "0>1 c1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, room := newRig(t, unlimited, testLimits), newRoom("42", 0, roomy)
