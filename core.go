@@ -61,6 +61,7 @@ type core struct {
 	syncing  bool     // somebody appends barriers
 	arrivals arrivals // whom sessions have not been told of
 	entries  entries  // what sessions get that enter now
+	told     told     // what is of interest now and not later
 
 	announcing bool // a flush is planned that tells who is in the room
 
