@@ -20,7 +20,7 @@ type Options struct {
 	// Limit is how many members a room has at most before it is large. 1 to 10,000; defaults to 1000.
 	Limit int
 	// LeaveAfter is for how long a user stays a member who has no session in the room any more. 1 ms to
-	// 10 min; defaults to 5 s.
+	// 10 min; defaults to 5 s. It may be a twentieth of a second longer, so that many leave together.
 	LeaveAfter time.Duration
 	// Except are roles whose users are no members: bots, and staff that does not want to be seen.
 	Except []string
