@@ -120,11 +120,11 @@ func (c *core) announceEveryLocked() time.Duration {
 	return max(c.hub.onlineEvery(), min(time.Duration(len(c.members))*each, most))
 }
 
-// announceLocked renews what sessions are told of who is in the room: how many,
-// and who came in. If it is too early for that it returns how long to wait.
+// announceLocked renews what sessions are told of the room as it is now: how many are in it,
+// who came in, and what packages have it told. If it is too early for that it returns how long to wait.
 func (c *core) announceLocked(now time.Time) (again time.Duration) {
 	defer func() { c.announcing = again > 0 }() // the flush plans another
-	if c.online == len(c.members) && c.arrivals.n == 0 {
+	if c.online == len(c.members) && c.arrivals.n == 0 && !c.told.news {
 		return 0
 	}
 	if next := c.onlineAt.Add(c.announceEveryLocked()); next.After(now) {
@@ -134,11 +134,11 @@ func (c *core) announceLocked(now time.Time) (again time.Duration) {
 	if c.hub.brownout() >= BrownoutNoJoins {
 		came = nil
 	}
-	if c.online == len(c.members) && came == nil {
+	if c.online == len(c.members) && came == nil && !c.told.news {
 		return 0
 	}
-	c.online, c.onlineAt = len(c.members), now
-	c.latest.Store(fanout.NewShared(wire.AppendOnline(nil, c.id, c.online, came)))
+	c.online, c.onlineAt, c.told.news = len(c.members), now, false
+	c.latest.Store(fanout.NewShared(wire.AppendOnline(nil, c.id, c.online, came, c.told.encoded)))
 	return 0
 }
 
@@ -148,7 +148,7 @@ func (c *core) announceLocked(now time.Time) (again time.Duration) {
 func (c *core) planAnnouncement() {
 	c.mu.Lock()
 	now := time.Now()
-	news := !c.announcing && (c.online != len(c.members) || c.arrivals.n > 0)
+	news := !c.announcing && (c.online != len(c.members) || c.arrivals.n > 0 || c.told.news)
 	c.announcing = c.announcing || news
 	due := c.onlineAt.Add(c.announceEveryLocked()).Sub(now)
 	c.mu.Unlock()

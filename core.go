@@ -64,6 +64,7 @@ type core struct {
 	// deletions moves, with mu held, when further events are hidden than before: what was read before that has to be
 	// looked through again.
 	deletions atomic.Uint64
+	told      told // what is of interest now and not later
 
 	announcing bool // a flush is planned that tells who is in the room
 

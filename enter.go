@@ -69,7 +69,7 @@ func (c *core) enter(p patience, m, old *member, entry *wire.Entry, since Positi
 	} else {
 		c.addLocked(m, cursor, old)
 	}
-	entry.Pos, entry.State, entry.Online = wire.Position(pos), c.fold.state(), len(c.members)
+	entry.Pos, entry.State, entry.Online, entry.Told = wire.Position(pos), c.fold.state(), len(c.members), c.told.encoded
 	departed := len(c.departed) > 0
 	c.mu.Unlock()
 	if departed {

@@ -68,14 +68,23 @@ func (c *core) mergeOnce(ctx context.Context, kind Kind) bool {
 	pending := m.pending
 	e := *pending
 	c.mu.Unlock()
-	if _, _, err := c.store(ctx, &e); err == nil {
+	if stored, _, err := c.store(ctx, &e); err == nil {
 		c.mu.Lock()
 		if m.pending == pending {
 			m.pending = nil
 		}
 		c.mu.Unlock()
+		c.signalTotal(ctx, stored)
 	}
 	return true
+}
+
+// signalTotal tells observers that a total has grown, once it is in the state of this node.
+func (c *core) signalTotal(ctx context.Context, stored *Event) {
+	if c.hub.plugs.observers.Load() == nil || c.await(ctx, stored.Pos) != nil {
+		return
+	}
+	c.hub.observe(Signal{Type: SignalTotal, Room: c.id, Kind: stored.Kind, Event: stored})
 }
 
 // mergeAll appends what has gathered, for a hub that ends.

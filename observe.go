@@ -15,10 +15,12 @@ const (
 	SignalReset                               // it was too slow, and entered the room again
 	SignalTally                               // a room was over its budget: Event is what it was told, a [Tally]
 	SignalBrownout                            // the hub leaves out more, or less, than before; Level says how much
+	SignalRefreshed                           // a client has a new token: its name and roles may be others
+	SignalTotal                               // the total of a merged kind has grown: Event, which this node has appended, says by how much
 )
 
 func (t SignalType) String() string {
-	names := [...]string{"none", "session opened", "session closed", "joined", "left", "accepted", "refused", "reset", "tally", "brownout"}
+	names := [...]string{"none", "session opened", "session closed", "joined", "left", "accepted", "refused", "reset", "tally", "brownout", "refreshed", "total"}
 	if int(t) < len(names) {
 		return names[t]
 	}
@@ -31,8 +33,8 @@ type Signal struct {
 	Session *Session
 	Room    string
 	Op      string        // of SignalRefused
-	Kind    Kind          // of accepted and refused sends
-	Event   *Event        // of SignalAccepted and SignalTally
+	Kind    Kind          // of accepted and refused sends, and of SignalTotal
+	Event   *Event        // of SignalAccepted, SignalTally and SignalTotal
 	Level   BrownoutLevel // of SignalBrownout
 	Err     error
 }

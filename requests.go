@@ -159,6 +159,7 @@ func (s *Session) identify(req *wire.Request) error {
 	if old != nil {
 		s.user.Store(u)
 		s.renote()
+		s.hub.observe(Signal{Type: SignalRefreshed, Session: s})
 	} else {
 		s.hub.enroll(s, u)
 	}

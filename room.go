@@ -109,7 +109,10 @@ func (r *Room) Add(ctx context.Context, kind Kind, n uint64) error {
 	body, _ := json.Marshal(mergedBody{N: n})
 	e := &Event{Kind: kind, Body: body}
 	r.hub.name(ctx, e)
-	_, _, err = c.append(ctx, e)
+	e, _, err = c.append(ctx, e)
+	if err == nil {
+		c.signalTotal(ctx, e)
+	}
 	return err
 }
 

@@ -35,6 +35,8 @@ var layers = map[string]layer{
 	"assistant": feature,
 	"ledger":    contract,
 	"recording": feature,
+	"presence":  feature,
+	"reaction":  feature,
 	"storage":   feature, // storage/filelog; the other adapters are nested modules
 	"client":    kit,
 	"imtest":    kit,

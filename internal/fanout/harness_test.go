@@ -189,7 +189,9 @@ func (r *room) Name() string { return r.feed.room }
 
 func (r *room) Latest() *Shared { return r.news.Load() }
 
-func (r *room) online(n int) { r.news.Store(NewShared(wire.AppendOnline(nil, r.feed.room, n, nil))) }
+func (r *room) online(n int) {
+	r.news.Store(NewShared(wire.AppendOnline(nil, r.feed.room, n, nil, nil)))
+}
 
 // push seals one batch: a letter an event, c, n or v for its lane.
 func (r *room) push(now time.Time, lanes string) { r.pushTo(now, lanes, 0) }

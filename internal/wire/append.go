@@ -80,15 +80,15 @@ func AppendTier(dst []byte, room, tier string, lowered bool, prev, to uint64) []
 	return append(dst, '}')
 }
 
-// AppendOnline appends an "online" message; joined may be nil.
-func AppendOnline(dst []byte, room string, count int, joined *Arrivals) []byte {
+// AppendOnline appends an "online" message; joined and told, a JSON object, may be nil.
+func AppendOnline(dst []byte, room string, count int, joined *Arrivals, told json.RawMessage) []byte {
 	dst = appendHead(dst, OpOnline, 0, room)
 	dst = append(dst, `,"count":`...)
 	dst = strconv.AppendInt(dst, int64(count), 10)
 	if joined != nil {
 		dst = appendArrivals(dst, joined)
 	}
-	return append(dst, '}')
+	return append(appendTold(dst, told), '}')
 }
 
 // AppendAck appends an "ack" message; event and body may be empty.
@@ -122,6 +122,7 @@ type Entry struct {
 	Missed    int
 	State     json.RawMessage
 	Online    int
+	Told      json.RawMessage // a JSON object, or nil
 	Tail      []byte
 }
 
@@ -145,7 +146,7 @@ func AppendEntryHead(dst []byte, e *Entry) []byte {
 	dst = append(dst, e.State...)
 	dst = append(dst, `,"online":`...)
 	dst = strconv.AppendInt(dst, int64(e.Online), 10)
-	return dst
+	return appendTold(dst, e.Told)
 }
 
 // AppendTail appends what an entry ends with: events, and what closes the message.
@@ -193,6 +194,13 @@ func appendHead(dst []byte, op string, id uint64, room string) []byte {
 		dst = AppendString(dst, room)
 	}
 	return dst
+}
+
+func appendTold(dst []byte, told json.RawMessage) []byte {
+	if len(told) == 0 {
+		return dst
+	}
+	return append(append(dst, `,"told":`...), told...)
 }
 
 func appendBody(dst []byte, body json.RawMessage) []byte {

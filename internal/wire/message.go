@@ -9,7 +9,7 @@ import (
 // strings. Messages that carry JSON of others do go through encoding/json, which checks it: an
 // error is about that.
 func AppendMessage(dst []byte, m *Message) ([]byte, error) {
-	if m.Body != nil || m.State != nil || m.Events != nil || m.Held != nil {
+	if m.Body != nil || m.State != nil || m.Told != nil || m.Events != nil || m.Held != nil {
 		rare := *m // else every message would be on the heap
 		b, err := json.Marshal(&rare)
 		return append(dst, b...), err

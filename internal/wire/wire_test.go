@@ -117,12 +117,15 @@ func TestAppendedMessagesDecode(t *testing.T) {
 			return m.Prev == 5 && m.To == 8 && len(m.Events) == 2 && m.Events[0].From.Name == "n" && string(m.Events[0].Body) == `{"text":"hi"}` && m.Events[1].From == nil
 		}},
 		{"gap", AppendGap(nil, room, 7, 3, 9), func(m *Message) bool { return m.Missed == 3 && m.Prev == 7 && m.To == 9 }},
-		{"online", AppendOnline(nil, room, 3, nil), func(m *Message) bool { return m.Count == 3 && m.Joined == nil }},
-		{"online", AppendOnline(nil, room, 3, &Arrivals{Names: []string{"Ann", "\"\\<\u2028\xff"}, N: 9}), func(m *Message) bool {
+		{"online", AppendOnline(nil, room, 3, nil, nil), func(m *Message) bool { return m.Count == 3 && m.Joined == nil }},
+		{"online", AppendOnline(nil, room, 3, &Arrivals{Names: []string{"Ann", "\"\\<\u2028\xff"}, N: 9}, nil), func(m *Message) bool {
 			return m.Joined.N == 9 && slices.Equal(m.Joined.Names, []string{"Ann", "\"\\<\u2028\ufffd"})
 		}},
-		{"joined", AppendEntry(nil, &Entry{OpJoined, 4, room, Position{"e", 8}, true, 2, json.RawMessage(`{"k":{"value":1,"version":3}}`), 6, AppendTail(nil, raw)}), func(m *Message) bool {
-			return m.ID == 4 && m.Epoch == "e" && m.Seq == 8 && m.Recovered && m.Missed == 2 && m.State["k"].Version == 3 && m.Online == 6 && len(m.Events) == 2
+		{"online", AppendOnline(nil, room, 3, nil, json.RawMessage(`{"presence":{"v":1}}`)), func(m *Message) bool {
+			return m.Joined == nil && len(m.Told) == 1 && string(m.Told["presence"]) == `{"v":1}`
+		}},
+		{"joined", AppendEntry(nil, &Entry{OpJoined, 4, room, Position{"e", 8}, true, 2, json.RawMessage(`{"k":{"value":1,"version":3}}`), 6, json.RawMessage(`{"presence":{"v":1}}`), AppendTail(nil, raw)}), func(m *Message) bool {
+			return string(m.Told["presence"]) == `{"v":1}` && m.ID == 4 && m.Epoch == "e" && m.Seq == 8 && m.Recovered && m.Missed == 2 && m.State["k"].Version == 3 && m.Online == 6 && len(m.Events) == 2
 		}},
 		{"history", AppendHistory(nil, &History{5, room, "e", 1, true, 9, bytes.Join(raw, []byte(","))}), func(m *Message) bool {
 			return m.ID == 5 && m.Epoch == "e" && m.More && m.Missed == 1 && m.Next == 9 && len(m.Events) == 2
