@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,7 +107,11 @@ func Open(dir string, o *Options) (*Log, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	f, err := openFiles(dir)
+	return open(dir, options, datasync)
+}
+
+func open(dir string, options Options, sync func(*os.File) error) (*Log, error) {
+	f, err := openFiles(dir, sync)
 	if err != nil {
 		return nil, fmt.Errorf("audit: opening %s: %w", dir, err)
 	}

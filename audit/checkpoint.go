@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -25,6 +26,12 @@ func ReadCheckpoint(signed []byte, known note.Verifiers) (Checkpoint, error) {
 	n, err := note.Open(signed, known)
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("audit: a checkpoint without a good signature: %w", err)
+	}
+	for _, sig := range append(n.Sigs, n.UnverifiedSigs...) {
+		// The note's own reader lets the last bits be anything, and nothing here may change unseen.
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return Checkpoint{}, fmt.Errorf("audit: a checkpoint with a signature that was changed: %w", err)
+		}
 	}
 	return parseCheckpoint(n.Text)
 }

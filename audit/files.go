@@ -22,18 +22,18 @@ const (
 type files struct {
 	entries, details, tree, checkpoints *os.File
 	lock                                io.Closer
-	sync                                func(*os.File) error // datasync; tests have it fail
+	sync                                func(*os.File) error // datasync; tests have it fail, or do nothing
 }
 
 // openFiles makes what is missing durable before anything is written to it: a file whose name is lost has lost
 // its entries.
-func openFiles(dir string) (*files, error) {
+func openFiles(dir string, sync func(*os.File) error) (*files, error) {
 	_, err := os.Stat(dir)
 	isNew := errors.Is(err, os.ErrNotExist)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	f := &files{sync: datasync}
+	f := &files{sync: sync}
 	if f.lock, err = lockFile(filepath.Join(dir, lockName)); err != nil {
 		return nil, err
 	}

@@ -39,6 +39,8 @@ func (k keys) options() *Options {
 	return &Options{Signer: k.signer, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 
+func soak() bool { return os.Getenv("IM_SOAK") != "" }
+
 // fatal is what a test and a rapid check have in common.
 type fatal interface {
 	Helper()

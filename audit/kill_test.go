@@ -75,7 +75,7 @@ func TestKilled(t *testing.T) {
 	}
 	k := keys{signer, note.VerifierList(verifier)}
 	kills := 5
-	if os.Getenv("IM_SOAK") != "" {
+	if soak() {
 		kills = 50
 	}
 	acked := map[string]bool{}

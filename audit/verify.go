@@ -37,14 +37,16 @@ func Verify(ctx context.Context, dir string, known note.Verifiers, kept ...[]byt
 			err = v.run(ctx, kept)
 		}
 		// An erasure that runs at the same time looks like a fault until its entry has been read.
-		var f *Fault
-		again := try < tries && errors.As(err, &f) && f.Kind == Detail && v.grew()
+		f, isFault := errors.AsType[*Fault](err)
+		again := try < tries && isFault && f.Kind == Detail && v.grew()
 		v.close()
 		if !again {
 			return v.report, err
 		}
 	}
 }
+
+const bufferSize = 1 << 16
 
 // verification is the state of Verify.
 type verification struct {
@@ -59,6 +61,7 @@ type verification struct {
 	signed int64   // the largest size of a claim
 	hashes int64   // how many the file tree has
 	erased indexSet
+	gone   *Fault // the first detail that is gone without an entry that says so, among those that were read
 
 	edge       edge
 	good       int64 // the largest size of a claim that was found true
@@ -124,15 +127,32 @@ func (v *verification) run(ctx context.Context, kept [][]byte) error {
 	if err := v.readErasures(ctx); err != nil {
 		return err
 	}
-	v.treeIn = bufio.NewReaderSize(v.tree, 1<<18)
-	v.detailsIn = bufio.NewReaderSize(v.details, 1<<18)
+	return v.withGone(v.walk(ctx))
+}
+
+// withGone decides between two faults. If something else is bad, that may be why no entry tells of an erasure.
+func (v *verification) withGone(err error) error {
+	f, isFault := errors.AsType[*Fault](err)
+	switch {
+	case v.gone == nil:
+	case err == nil:
+		v.report.Entries = v.gone.Index
+		return v.gone
+	case isFault:
+		f.Why += fmt.Sprintf("; also, details are gone, the first that of entry %d, and what is bad here may be why no entry says that they were erased", v.gone.Index)
+	}
+	return err
+}
+
+func (v *verification) walk(ctx context.Context) error {
+	v.treeIn = bufio.NewReaderSize(v.tree, bufferSize)
+	v.detailsIn = bufio.NewReaderSize(v.details, bufferSize)
 	err := v.records(ctx, func(index int64, b []byte) error {
 		if err := v.claimed(index); err != nil {
 			return err
 		}
 		err := v.entry(index, b)
-		var f *Fault
-		if errors.As(err, &f) && v.isTorn(f) {
+		if f, ok := errors.AsType[*Fault](err); ok && v.isTorn(f) {
 			v.report.Torn = true
 			v.size = index
 			return errStop
@@ -234,7 +254,7 @@ var errStop = errors.New("stop")
 
 // records gives the records of the log in turn. The slice is valid until the next.
 func (v *verification) records(ctx context.Context, f func(index int64, b []byte) error) error {
-	in := bufio.NewReaderSize(io.NewSectionReader(v.entries, 0, v.size*recordSize), 1<<18)
+	in := bufio.NewReaderSize(io.NewSectionReader(v.entries, 0, v.size*recordSize), bufferSize)
 	var b [recordSize]byte
 	for i := range v.size {
 		if i%1024 == 0 && ctx.Err() != nil {

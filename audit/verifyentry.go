@@ -80,7 +80,13 @@ func (v *verification) detail(r *record) error {
 	case zeros(body) && erased:
 		v.report.Erased++
 	case zeros(body):
-		return fault(r.index, Detail, "its detail is gone, and no entry says that it was erased")
+		f := fault(r.index, Detail, "its detail is gone, and no entry says that it was erased")
+		if reserved(r.action) || v.isTorn(f) {
+			return f
+		}
+		if v.gone == nil {
+			v.gone = f
+		}
 	case erased:
 		return fault(r.index, Detail, "its detail is neither whole nor erased; if a crash has interrupted an erasure, open the log to finish it")
 	default:

@@ -149,6 +149,7 @@ type writer struct {
 	notesEnd   int64
 	last       []byte // the last checkpoint, nil before the first
 	signed     int64  // how many entries it covers
+	tryAt      int64  // after the signer failed: how many entries there must be to ask it again
 	timer      *time.Timer
 	broken     error
 
@@ -275,10 +276,8 @@ func (w *writer) signSometimes() {
 	if fresh == 0 || w.broken != nil {
 		return
 	}
-	if fresh >= w.every {
-		if _, err := w.sign(); err != nil {
-			w.logger.Error("audit: no checkpoint was signed", "error", err, "entries", w.edge.n, "signed", w.signed)
-		}
+	if fresh >= w.every && w.edge.n >= w.tryAt {
+		_ = w.signOrTell()
 		return
 	}
 	if w.timer == nil {
@@ -290,8 +289,13 @@ func (w *writer) signSometimes() {
 
 func (w *writer) signOld() error {
 	w.timer = nil
+	return w.signOrTell()
+}
+
+func (w *writer) signOrTell() error {
 	_, err := w.sign()
 	if err != nil {
+		w.tryAt = w.edge.n + w.every
 		w.logger.Error("audit: no checkpoint was signed", "error", err, "entries", w.edge.n, "signed", w.signed)
 	}
 	return err
