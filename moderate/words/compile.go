@@ -18,11 +18,11 @@ func Compile(list []Word) (*Filter, error) {
 	var drafts [4]draft
 	for i := range f.words {
 		w := &f.words[i]
-		if err := w.validate(); err != nil {
+		forms, symbols := formsOf(w.Text)
+		if err := w.validate(forms[0]); err != nil {
 			return nil, fmt.Errorf("word %d, %q: %w", i, w.Text, err)
 		}
-		forms, symbols := formsOf(w.Text)
-		for _, chars := range forms {
+		for _, form := range forms {
 			which := 0
 			if symbols {
 				which |= 1
@@ -30,7 +30,7 @@ func Compile(list []Word) (*Filter, error) {
 			if w.Repeats {
 				which |= 2
 			}
-			drafts[which].add(chars, i)
+			drafts[which].add(form, i)
 		}
 	}
 	for which := range drafts {
@@ -46,17 +46,17 @@ func Compile(list []Word) (*Filter, error) {
 	return f, nil
 }
 
-func (w *Word) validate() error {
+// validate checks an entry. form is the first of its forms.
+func (w *Word) validate(form letters) error {
 	if w.Action < Allow || w.Action > Block {
 		return fmt.Errorf("its action is %v; set allow, mask, hold or block", w.Action)
 	}
-	forms, _ := formsOf(w.Text)
-	switch n := len(forms[0]); {
+	switch n := len(form.runes); {
 	case n == 0:
 		return fmt.Errorf("it has no letter, digit or symbol, so it would be found nowhere; take it off the list")
 	case n > MaxLength:
 		return fmt.Errorf("it has %d letters, more than %d; a part of it will do", n, MaxLength)
-	case fold.Continues(forms[0][0]):
+	case fold.Continues(form.runes[0]):
 		return fmt.Errorf("it begins in the middle of a syllable; list whole ones")
 	}
 	return nil
@@ -65,11 +65,8 @@ func (w *Word) validate() error {
 // formsOf returns the letters of a word, in as many forms as there are: for a few Greek and
 // Cyrillic letters the capital looks like one Latin letter and the small one like another.
 // symbols tells that the word has some, which then count as well.
-func formsOf(text string) (forms [][]rune, symbols bool) {
+func formsOf(text string) (forms []letters, symbols bool) {
 	first, symbols := lettersOf(text, true)
-	if !symbols {
-		first, _ = lettersOf(text, false)
-	}
 	forms = append(forms, first)
 	if isLatin(text) {
 		return forms, symbols
@@ -78,7 +75,7 @@ func formsOf(text string) (forms [][]rune, symbols bool) {
 	_, size := utf8.DecodeRuneInString(lower)
 	for _, other := range []string{lower, strings.ToUpper(text), strings.ToUpper(lower[:size]) + lower[size:]} {
 		chars, _ := lettersOf(other, symbols)
-		if !slices.ContainsFunc(forms, func(form []rune) bool { return slices.Equal(form, chars) }) {
+		if !slices.ContainsFunc(forms, func(form letters) bool { return slices.Equal(form.runes, chars.runes) }) {
 			forms = append(forms, chars)
 		}
 	}
@@ -95,8 +92,16 @@ func isLatin(text string) bool {
 	return true
 }
 
-func lettersOf(text string, symbols bool) (chars []rune, any bool) {
+// letters are what is compared of a word.
+type letters struct {
+	runes  []rune
+	blanks uint64 // bit i: the word has a blank before the i-th
+}
+
+// lettersOf returns what is compared, with symbols or without; any tells whether there are symbols.
+func lettersOf(text string, symbols bool) (l letters, any bool) {
 	table := fold.Get()
+	l.runes = make([]rune, 0, len(text))
 	for _, r := range text {
 		u, seq := table.Of(r)
 		if seq == nil {
@@ -104,12 +109,15 @@ func lettersOf(text string, symbols bool) (chars []rune, any bool) {
 		}
 		for _, u := range seq {
 			any = any || u.Kind() == fold.Symbol
-			if u.Kind() == fold.Letter || symbols && u.Kind() == fold.Symbol {
-				chars = append(chars, u.Rune())
+			switch {
+			case u.Kind() == fold.Letter || symbols && u.Kind() == fold.Symbol:
+				l.runes = append(l.runes, u.Rune())
+			case u.Kind() == fold.Space && len(l.runes) < MaxLength:
+				l.blanks |= 1 << len(l.runes)
 			}
 		}
 	}
-	return chars, any
+	return l, any
 }
 
 // draft is what a machine is made of.
@@ -123,13 +131,20 @@ type entry struct {
 	word   int32 // index into Filter.words
 	offset int32 // of its letters in draft.chars
 	length int32
+	blanks uint64
 	tail   int32 // how many letters at its end are of one class
 	next   int32 // another entry with the same classes; -1: none
 }
 
-func (d *draft) add(chars []rune, word int) {
-	d.entries = append(d.entries, entry{word: int32(word), offset: int32(len(d.chars)), length: int32(len(chars)), next: -1})
-	d.chars = append(d.chars, chars...)
+func (d *draft) add(form letters, word int) {
+	d.entries = append(d.entries, entry{
+		word:   int32(word),
+		offset: int32(len(d.chars)),
+		length: int32(len(form.runes)),
+		blanks: form.blanks,
+		next:   -1,
+	})
+	d.chars = append(d.chars, form.runes...)
 }
 
 func (d *draft) of(e *entry) []rune { return d.chars[e.offset : e.offset+e.length] }

@@ -61,7 +61,7 @@ var actionNames = [...]string{None: "none", Allow: "allow", Mask: "mask", Hold: 
 // Word is an entry of a list.
 type Word struct {
 	// Text is the word. It must have at least one letter, digit or symbol and at most MaxLength of
-	// them; blanks in it do not count.
+	// them; blanks in it count for WholeWord only.
 	Text string
 	// Action is what to do where it is found. Required.
 	Action Action
@@ -69,8 +69,8 @@ type Word struct {
 	Label string
 	// WholeWord keeps "ass" from being found in "class": where the match begins or ends with a letter,
 	// no letter may stand beside it, and no digit beside a digit. Ideographs, kana and Hangul are not
-	// letters for this, so "vx" is found in "加vx吧". Blanks inside the match are allowed only if
-	// they are between all of its letters: "p e n" is found, and "pen" not in "hope nothing".
+	// letters for this, so "vx" is found in "加vx吧". Blanks inside the match are allowed where
+	// Text has some, or else between all of the letters: "p e n" is found, and "pen" not in "hope nothing".
 	WholeWord bool
 	// Repeats finds "fuuuck" for "fuck".
 	Repeats bool

@@ -71,7 +71,7 @@ func (m *machine) candidates(dst []Match, words []Word, at int32, p place) []Mat
 		for i := m.ending[at]; i >= 0; i = m.entries[i].next {
 			e := &m.entries[i]
 			w := &words[e.word]
-			if start, end, ok := p.verify(m.of(e), int(e.tail), w.WholeWord); ok {
+			if start, end, ok := p.verify(m.of(e), e, w.WholeWord); ok {
 				dst = append(dst, Match{start, end, w})
 			}
 		}

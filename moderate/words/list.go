@@ -85,7 +85,8 @@ func parseWord(line string) (Word, error) {
 			return Word{}, fmt.Errorf("there is no option %q; use whole or repeats", option)
 		}
 	}
-	if err := w.validate(); err != nil {
+	form, _ := lettersOf(w.Text, true)
+	if err := w.validate(form); err != nil {
 		return Word{}, fmt.Errorf("%q: %w", w.Text, err)
 	}
 	return w, nil

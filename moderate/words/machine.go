@@ -135,13 +135,13 @@ func (m *machine) build(d *draft, words []Word) error {
 	m.root = make([]int32, len(classes)+int(firstClass))
 
 	paths := make([]path, len(m.entries))
+	codes := make([]uint16, 0, len(m.chars))
 	for i := range m.entries {
 		e := &m.entries[i]
-		p := path{entry: int32(i)}
-		e.tail = 1
+		from := len(codes)
 		for j, r := range m.of(e) {
 			code := classes[m.class(r)]
-			if j > 0 && code == p.codes[len(p.codes)-1] {
+			if j > 0 && code == codes[len(codes)-1] {
 				e.tail++
 				if m.collapse {
 					continue
@@ -149,9 +149,9 @@ func (m *machine) build(d *draft, words []Word) error {
 			} else {
 				e.tail = 1
 			}
-			p.codes = append(p.codes, code)
+			codes = append(codes, code)
 		}
-		paths[i] = p
+		paths[i] = path{codes[from:len(codes):len(codes)], int32(i)}
 	}
 	slices.SortStableFunc(paths, func(a, b path) int { return slices.Compare(a.codes, b.codes) })
 	m.plant(paths, words)

@@ -45,7 +45,7 @@ func (m *machine) end(at, entry int32, words []Word) {
 	for i := m.ending[at]; i >= 0; i = m.entries[i].next {
 		had := &m.entries[i]
 		before := &words[had.word]
-		if before.WholeWord != w.WholeWord || string(m.of(had)) != string(m.of(e)) {
+		if before.WholeWord != w.WholeWord || w.WholeWord && had.blanks != e.blanks || string(m.of(had)) != string(m.of(e)) {
 			continue
 		}
 		if w.Action > before.Action && before.Action != Allow || w.Action == Allow {

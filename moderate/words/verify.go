@@ -114,11 +114,11 @@ func wider(a, b fold.Kind) fold.Kind {
 // tight tells the gaps that nobody sees.
 func tight(gap fold.Kind) bool { return gap != fold.Symbol && gap != fold.Space }
 
-// verify decides whether the word, whose last letters of one class are tail many, is in the
-// text with its end at the place, and where the match begins and ends.
-func (p place) verify(word []rune, tail int, whole bool) (start, end int, ok bool) {
+// verify decides whether the word is in the text with its end at the place, and where the
+// match begins and ends.
+func (p place) verify(word []rune, e *entry, whole bool) (start, end int, ok bool) {
 	last := p
-	if p.m.collapse && !last.forward(tail, word[len(word)-1]) {
+	if p.m.collapse && !last.forward(int(e.tail), word[len(word)-1]) {
 		return 0, 0, false
 	}
 	first := last
@@ -126,8 +126,10 @@ func (p place) verify(word []rune, tail int, whole bool) (start, end int, ok boo
 	i := len(word) - 1
 	for {
 		u := first.unit()
+		blank := false // the word has one here itself
 		if fit := compare(word[i], u, first.r); fit != different {
 			t.add(fit, first.r)
+			blank = e.blanks>>i&1 != 0
 			i--
 		} else if i == len(word)-1 || !p.m.collapse || compare(word[i+1], u, first.r) == different {
 			return 0, 0, false
@@ -140,7 +142,7 @@ func (p place) verify(word []rune, tail int, whole bool) (start, end int, ok boo
 		if !more {
 			return 0, 0, false
 		}
-		if first.begin != before {
+		if first.begin != before && !blank {
 			t.gap(gap)
 		}
 	}

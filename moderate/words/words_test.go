@@ -40,6 +40,7 @@ func TestEvasions(t *testing.T) {
 		Word{Text: "qq12340", Action: Block},
 		Word{Text: "νόμος", Action: Hold},
 		Word{Text: "加威信", Action: Block},
+		Word{Text: "free gift", Action: Block, WholeWord: true},
 	)
 	for _, test := range []struct{ way, text, want string }{
 		{"as listed", "请加微信聊", "加微信"},
@@ -82,6 +83,8 @@ func TestEvasions(t *testing.T) {
 		{"repeats with skipping", "f.f.o.o.l a.s.s", "f.o.o.l|a.s.s"},
 		{"pinyin initials", "加JWX吧 j.w.x", "JWX|j.w.x"},
 		{"glued to ideographs", "大idiot啊", "idiot"},
+		{"a phrase", "a f.r.e.e GIFT for", "f.r.e.e GIFT"},
+		{"a phrase without blank", "freegift", "freegift"},
 		{"link", "来 T．me/abc", "T．me"},
 		{"link, spaced", "t . m e", "t . m e"},
 		{"composed", "caf\u00e9", "caf\u00e9"},
@@ -117,7 +120,7 @@ func TestNotFound(t *testing.T) {
 	f := compile(t,
 		Word{Text: "ass", Action: Mask, WholeWord: true, Repeats: true},
 		Word{Text: "sb", Action: Mask},
-		Word{Text: "pen is", Action: Mask, WholeWord: true},
+		Word{Text: "penis", Action: Mask, WholeWord: true},
 		Word{Text: "fall", Action: Mask},
 		Word{Text: "18", Action: Mask, WholeWord: true},
 		Word{Text: "加微信", Action: Block},
