@@ -63,7 +63,7 @@ func (s *server) play(ctx context.Context, items []replay.Item, c config) {
 				b.offer(line{kind: im.Like, body: map[string]int{"n": 1 + n%4}})
 			}
 			if n%giftEvery == 0 {
-				b.offer(line{kind: im.Gift, body: present{giftNames[n/giftEvery%len(giftNames)]}})
+				b.offer(line{kind: im.Gift, body: giftNames[n/giftEvery%len(giftNames)]})
 			}
 		})
 	}
@@ -169,7 +169,7 @@ func (b *bot) say(ctx context.Context, c *client.Client, room *client.Room, l li
 	defer cancel()
 	var err error
 	if l.kind == im.Gift {
-		_, err = c.Call(sayCtx, giftOp, room.Name(), l.body)
+		_, err = c.Call(sayCtx, "gift.send", room.Name(), map[string]any{"gift": l.body, "count": 1})
 	} else {
 		_, err = room.Send(sayCtx, l.kind, l.body)
 	}

@@ -12,7 +12,12 @@ import (
 	"time"
 
 	"github.com/liveim/im"
+	"github.com/liveim/im/gift"
 	"github.com/liveim/im/internal/replay"
+	"github.com/liveim/im/ledger"
+	"github.com/liveim/im/moderate"
+	"github.com/liveim/im/presence"
+	"github.com/liveim/im/reaction"
 )
 
 // graceful is how long a shutdown waits for viewers and requests.
@@ -26,7 +31,13 @@ type server struct {
 	guests   *guests
 	room     string
 	storms   storm
-	closeLog func() error
+	rules    *rules
+
+	gifts      *gift.Gifts
+	people     *presence.Presence
+	reactions  *reaction.Reactions
+	moderation *moderate.Moderation
+	closeLog   func() error
 
 	life  context.Context // of what runs in the background
 	tasks sync.WaitGroup
@@ -48,6 +59,14 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
+	orders, closeOrders, err := openOrders(c.data)
+	if err != nil {
+		return nil, errors.Join(err, closeLog(), listener.Close())
+	}
+	rules, err := newRules()
+	if err != nil {
+		return nil, errors.Join(err, closeOrders(), closeLog(), listener.Close())
+	}
 	known := newGuests(secret)
 	var pressure func() float64 // of the machine: the hub measures it by itself
 	if c.calm {
@@ -66,7 +85,7 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		Bounds: im.Bounds{JoinEvents: 100},
 	})
 	if err != nil {
-		return nil, errors.Join(err, closeLog(), listener.Close())
+		return nil, errors.Join(err, closeOrders(), closeLog(), listener.Close())
 	}
 	s := &server{
 		hub:      hub,
@@ -74,11 +93,14 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		guests:   known,
 		room:     c.room,
 		storms:   storm{lines: stormLines(items)},
-		closeLog: closeLog,
+		rules:    rules,
+		closeLog: func() error { return errors.Join(closeOrders(), closeLog()) },
 		life:     ctx,
 	}
-	hub.Handle(giftOp, s.give)
 	hub.Handle(stormOp, s.storm)
+	if err := s.plugIn(orders); err != nil {
+		return nil, errors.Join(err, s.unplug(ctx), hub.Close(), s.closeLog(), listener.Close())
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/im/", http.StripPrefix("/im", hub))
 	mux.Handle("POST /guest", http.NewCrossOriginProtection().Handler(known))
@@ -92,6 +114,35 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		MaxHeaderBytes:    16 << 10,
 	}
 	return s, nil
+}
+
+// plugIn has the packages of the room's features take part in the hub.
+func (s *server) plugIn(orders ledger.Ledger) (err error) {
+	if err := s.moderateRoom(); err != nil {
+		return err
+	}
+	if err := s.sellGifts(orders); err != nil {
+		return err
+	}
+	if s.people, err = presence.New(s.hub, &presence.Options{Except: []string{botRole}}); err != nil {
+		return err
+	}
+	s.reactions, err = reaction.New(s.hub, &reaction.Options{At: []uint64{100, 1000}, Every: 10_000})
+	return err
+}
+
+// unplug ends them, those that were made, while the hub goes on: what they still have to do is done by it.
+func (s *server) unplug(ctx context.Context) (err error) {
+	if s.gifts != nil {
+		err = s.gifts.Close(ctx)
+	}
+	if s.moderation != nil {
+		s.moderation.Close()
+	}
+	if s.people != nil {
+		err = errors.Join(err, s.people.Close())
+	}
+	return err
 }
 
 // background runs f until it returns; its context ends with the server's.
@@ -128,7 +179,7 @@ func (s *server) shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, graceful)
 	defer cancel()
 	slog.Info("liveroom: shutting down")
-	err := errors.Join(s.hub.Shutdown(ctx), s.http.Shutdown(ctx))
+	err := errors.Join(s.unplug(ctx), s.hub.Shutdown(ctx), s.http.Shutdown(ctx))
 	s.tasks.Wait()
-	return errors.Join(err, s.hub.Close(), s.closeLog()) // the log last: the hub writes to it until it has ended
+	return errors.Join(err, s.hub.Close(), s.reactions.Close(), s.closeLog()) // the log last: the hub writes to it until it has ended
 }
