@@ -10,16 +10,19 @@ import (
 	"github.com/liveim/im"
 )
 
-// mapLog is an im.Log over a plain map. It keeps everything for ever, so that
-// there is but one epoch and a gap is only what it never stored.
+// mapLog is an im.Log over plain maps. It keeps everything for ever: there is
+// one epoch, "only", and the n-th event of a room stands at position n.
 type mapLog struct {
 	mu        sync.Mutex // protects the fields below, and is held while followers are called
 	rooms     map[string][]*im.Event
-	followers map[string]map[*byte]func([]*im.Event, error)
+	byID      map[[2]string]*im.Event   // by room and ID
+	followers map[string][]*deliverFunc // by room
 }
 
+type deliverFunc = func(events []*im.Event, err error)
+
 func newMapLog() *mapLog {
-	return &mapLog{rooms: map[string][]*im.Event{}, followers: map[string]map[*byte]func([]*im.Event, error){}}
+	return &mapLog{rooms: map[string][]*im.Event{}, byID: map[[2]string]*im.Event{}, followers: map[string][]*deliverFunc{}}
 }
 
 func (l *mapLog) Append(ctx context.Context, room string, events []*im.Event) ([]im.Appended, error) {
@@ -28,88 +31,75 @@ func (l *mapLog) Append(ctx context.Context, room string, events []*im.Event) ([
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var out []im.Appended
-	all := l.rooms[room]
-	for _, e := range events {
-		i, status := slices.IndexFunc(all, func(o *im.Event) bool { return o.ID == e.ID }), im.Duplicate
-		if i < 0 {
-			i, status = len(all), im.Stored
-			stored := *e
-			stored.Pos = l.position(i + 1)
-			all = append(all, &stored)
-		} else if all[i].Digest != e.Digest {
+	results := make([]im.Appended, len(events))
+	for i, e := range events {
+		first, status := l.byID[[2]string{room, e.ID}], im.Duplicate
+		if first == nil {
+			first, status = l.store(room, *e), im.Stored
+		} else if first.Digest != e.Digest {
 			status = im.Conflict
 		}
-		out = append(out, im.Appended{Pos: l.position(i + 1), Status: status})
+		results[i] = im.Appended{Pos: first.Pos, Status: status}
 	}
-	if fresh := all[len(l.rooms[room]):]; len(fresh) > 0 {
-		l.rooms[room] = all
-		for _, deliver := range l.followers[room] {
-			deliver(fresh, nil)
-		}
-	}
-	return out, nil
+	return results, nil
 }
 
-func (l *mapLog) position(seq int) im.Position { return im.Position{Epoch: "only", Seq: uint64(seq)} }
+// store gives an event, a copy of the caller's, the next place and delivers it.
+func (l *mapLog) store(room string, e im.Event) *im.Event {
+	e.Pos = im.Position{Epoch: "only", Seq: uint64(len(l.rooms[room]) + 1)}
+	l.rooms[room], l.byID[[2]string{room, e.ID}] = append(l.rooms[room], &e), &e
+	for _, deliver := range l.followers[room] {
+		(*deliver)([]*im.Event{&e}, nil)
+	}
+	return &e
+}
 
-// after returns the events after a position. The caller holds mu.
-func (l *mapLog) after(ctx context.Context, room string, p im.Position) ([]*im.Event, error) {
-	all := l.rooms[room]
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// find returns all events of a range, for Read and Follow.
+func (l *mapLog) find(ctx context.Context, room string, r im.Range) ([]*im.Event, error) {
+	end := uint64(len(l.rooms[room]))
+	known := func(p im.Position) bool { return p.IsZero() || p.Epoch == "only" }
+	if !known(r.After) || !known(r.Before) || r.After.Seq > end {
+		return nil, fmt.Errorf("room %q, from %s to %s: %w", room, r.After, r.Before, im.ErrGap)
 	}
-	if !p.IsZero() && p.Epoch != "only" || p.Seq > uint64(len(all)) {
-		return nil, fmt.Errorf("room %q after %s: %w", room, p, im.ErrGap)
+	if !r.Before.IsZero() {
+		end = min(end, max(r.Before.Seq, 1)-1)
 	}
-	return all[p.Seq:], nil
+	return l.rooms[room][min(r.After.Seq, end):end], ctx.Err()
 }
 
 func (l *mapLog) Read(ctx context.Context, room string, r im.Range) (im.Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	events, err := l.after(ctx, room, r.After)
-	if b := r.Before; err == nil && b.Epoch == "only" {
-		events = events[:min(len(events), max(int(b.Seq)-int(r.After.Seq)-1, 0))]
-	} else if err == nil && !b.IsZero() {
-		err = fmt.Errorf("room %q before %s: %w", room, b, im.ErrGap)
-	}
-	if err != nil {
-		return im.Page{}, err
-	}
+	events, err := l.find(ctx, room, r)
 	n := min(len(events), cmp.Or(max(r.Max, 0), im.DefaultPage))
-	page := im.Page{Events: slices.Clip(events[:n]), More: n < len(events)}
+	page := im.Page{Events: events[:n], More: n < len(events)}
 	if r.Newest {
-		page.Events = slices.Clip(events[len(events)-n:])
+		page.Events = events[len(events)-n:]
 	}
-	return page, nil
+	return page, err
 }
 
 func (l *mapLog) Head(ctx context.Context, room string) (im.Position, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.position(len(l.rooms[room])), ctx.Err()
+	return im.Position{Epoch: "only", Seq: uint64(len(l.rooms[room]))}, ctx.Err()
 }
 
 func (l *mapLog) Follow(ctx context.Context, room string, after im.Position, deliver func([]*im.Event, error)) (func(), error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	stored, err := l.after(ctx, room, after)
+	stored, err := l.find(ctx, room, im.Range{After: after})
 	if err != nil {
 		return nil, err
 	}
 	if len(stored) > 0 {
 		deliver(stored, nil)
 	}
-	if l.followers[room] == nil {
-		l.followers[room] = map[*byte]func([]*im.Event, error){}
-	}
-	me := new(byte)
-	l.followers[room][me] = deliver
+	l.followers[room] = append(l.followers[room], &deliver)
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		delete(l.followers[room], me)
+		l.followers[room] = slices.DeleteFunc(l.followers[room], func(f *deliverFunc) bool { return f == &deliver })
 	}, nil
 }
 

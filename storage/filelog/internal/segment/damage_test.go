@@ -2,45 +2,16 @@ package segment
 
 import (
 	"bytes"
-	"io"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"syscall"
 	"testing"
 
-	"github.com/liveim/im/storage/filelog/internal/disk"
 	"github.com/liveim/im/storage/filelog/internal/disk/disktest"
 )
 
-// stride is how many bytes lie between the positions that are damaged: 1 with IM_SOAK=1.
-func stride(usual, race int) int {
-	switch {
-	case os.Getenv("IM_SOAK") == "1":
-		return 1
-	case raceEnabled:
-		return race
-	}
-	return usual
-}
-
-// bytesFile is a disk.File and a disk.FS of one file that never changes, and costs nothing to open.
-type bytesFile struct {
-	disk.FS
-	*bytes.Reader
-}
-
-func inBytes(b []byte) bytesFile { return bytesFile{Reader: bytes.NewReader(b)} }
-
-func (f bytesFile) Open(string) (disk.File, error)        { return f, nil }
-func (f bytesFile) WriteAt([]byte, int64) (int, error)    { return 0, syscall.EROFS }
-func (f bytesFile) Sync() error                           { return syscall.EROFS }
-func (f bytesFile) Truncate(int64) error                  { return syscall.EROFS }
-func (f bytesFile) Size() (int64, error)                  { return f.Reader.Size(), nil }
-func (f bytesFile) Close() error                          { return nil }
-func (f bytesFile) ReadAt(b []byte, o int64) (int, error) { return f.Reader.ReadAt(b, o) }
-
-// activeFile is an active file of about 64 KiB, with one frame and one sync per group.
+// activeFile is an active file of about 64 KiB, with one frame per group. Each frame of the first three quarters was synced,
+// and no later one.
 type activeFile struct {
 	data    []byte
 	records []Record
@@ -48,6 +19,7 @@ type activeFile struct {
 	byRef   map[Ref]int
 	frame   []int   // of each record
 	ends    []int64 // of each frame
+	synced  int64   // the end of the last frame that was: what lies before it was acknowledged
 }
 
 func newActiveFile(t *testing.T) *activeFile {
@@ -58,70 +30,114 @@ func newActiveFile(t *testing.T) *activeFile {
 	f := &activeFile{byRef: map[Ref]int{}}
 	for a.Size() < 64<<10 {
 		group := w.some(1 + w.r.IntN(12))
-		for i, ref := range write(t, a, group...) {
+		refs, err := a.Write(group)
+		if err == nil && a.Size() < 48<<10 {
+			err = a.Sync()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, ref := range refs {
 			f.byRef[ref] = len(f.records)
 			encoded, _ := appendRecord(nil, &group[i])
 			f.records, f.encoded, f.frame = append(f.records, group[i]), append(f.encoded, encoded), append(f.frame, len(f.ends))
 		}
-		f.ends = append(f.ends, a.Size())
+		f.ends, f.synced = append(f.ends, a.Size()), a.Synced()
 	}
 	f.data = disk.Bytes(active(1))
 	return f
 }
 
-// scan reads data and checks that every record that is served is right. It returns which frames are whole.
-func (f *activeFile) scan(t *testing.T, at int, data []byte) (Recovery, []bool) {
+// frameAt returns the number of the frame that holds a byte, or how many frames there are if none does.
+func (f *activeFile) frameAt(at int) int {
+	if at < framesBegin {
+		return len(f.ends)
+	}
+	frame, _ := slices.BinarySearch(f.ends, int64(at)+1)
+	return frame
+}
+
+// activeRun recovers the same file again and again, damaged in ever other ways.
+type activeRun struct {
+	*activeFile
+	scratch []byte
+	whole   []bool // of each frame, whether all its records were served the last time
+}
+
+// recover recovers the file from data. It checks that every record that is served is right and that nothing is left behind the last
+// frame that is whole.
+func (f *activeRun) recover(t *testing.T, at int, data []byte) Recovery {
 	t.Helper()
-	served := make([]bool, len(f.records))
-	last := -1
-	r, err := Scan(t.Context(), inBytes(data), active(1), func(rec Record, ref Ref) error {
+	f.whole = slices.Repeat([]bool{true}, len(f.ends))
+	next := 0
+	skip := func(to int) {
+		for ; next < to; next++ {
+			f.whole[f.frame[next]] = false
+		}
+	}
+	file := &memoryFile{data: data}
+	a, found, err := Recover(file, active(1), func(rec Record, ref Ref) error {
 		i, ok := f.byRef[ref]
-		encoded, _ := appendRecord(nil, &rec)
-		if !ok || i <= last || !bytes.Equal(encoded, f.encoded[i]) {
+		f.scratch, _ = appendRecord(f.scratch[:0], &rec)
+		if !ok || i < next || !bytes.Equal(f.scratch, f.encoded[i]) {
 			t.Fatalf("damage at %d: record %+v at %v is not what was written there", at, rec, ref)
 		}
-		last, served[i] = i, true
+		skip(i)
+		next = i + 1
 		return nil
 	})
 	if err != nil {
 		t.Fatalf("damage at %d: %v", at, err)
 	}
-	whole := slices.Repeat([]bool{true}, len(f.ends))
-	for i, ok := range served {
-		whole[f.frame[i]] = whole[f.frame[i]] && ok
+	skip(len(f.records))
+	end := int64(framesBegin)
+	for i, whole := range f.whole {
+		if whole {
+			end = f.ends[i]
+		}
 	}
-	return r, whole
+	if a.Size() != end || int64(len(file.data)) != end || file.unsynced || found.Cut != max(0, int64(len(data))-end) {
+		t.Fatalf("damage at %d: of %d bytes %d are left, the last whole frame ends at %d: %+v", at, len(data), len(file.data), end, found)
+	}
+	a.Close()
+	return found
 }
 
 func TestEveryByteOfAnActiveFile(t *testing.T) {
 	f := newActiveFile(t)
-	r := rand.New(rand.NewPCG(7, 8))
-	data := slices.Clone(f.data)
-	for at := r.IntN(stride(17, 499)); at < len(data); at += stride(17, 499) {
-		data[at] ^= byte(1 + r.IntN(255))
-		found, whole := f.scan(t, at, data)
-		data[at] = f.data[at]
+	places(t, len(f.data), 17, 499, func(t *testing.T, r *rand.Rand, share []int) {
+		run := activeRun{activeFile: f}
+		data := slices.Clone(f.data)
+		for _, at := range share {
+			data[at] ^= byte(1 + r.IntN(255))
+			found := run.recover(t, at, data)
+			data[at] = f.data[at]
+			run.checkByte(t, at, &found)
+		}
+	})
+}
 
-		damage := found.Damage
-		if found.Tail != nil {
-			damage = append(damage, *found.Tail)
+// checkByte checks what was found after one byte was changed.
+func (f *activeRun) checkByte(t *testing.T, at int, found *Recovery) {
+	t.Helper()
+	damage := found.Damage
+	if found.Tail != nil {
+		damage = append(damage, *found.Tail)
+	}
+	if len(damage) != 1 || !covers(damage[0], at) {
+		t.Fatalf("byte %d: damage %v", at, damage)
+	}
+	frame := f.frameAt(at)
+	for i := range f.whole {
+		if f.whole[i] != (i != frame) {
+			t.Fatalf("byte %d, in frame %d: frame %d is whole: %v; %v", at, frame, i, f.whole[i], damage)
 		}
-		if len(damage) != 1 || !covers(damage[0], at) {
-			t.Fatalf("byte %d: damage %v", at, damage)
-		}
-		frame := len(f.ends) // none
-		if at >= framesBegin {
-			frame, _ = slices.BinarySearch(f.ends, int64(at)+1)
-		}
-		for i := range whole {
-			if i != frame && !whole[i] {
-				t.Fatalf("byte %d, in frame %d, costs frame %d: %v", at, frame, i, damage)
-			}
-		}
-		lastOne := frame == len(f.ends)-1
-		if damage[0].Lost != (at >= framesBegin) || damage[0].Torn != lastOne || (found.Tail != nil) != lastOne {
-			t.Fatalf("byte %d, in frame %d of %d: %+v", at, frame, len(f.ends), damage[0])
-		}
+	}
+	inFrame, last := at >= framesBegin, frame == len(f.ends)-1
+	// What was synced is told apart from a torn write as long as a later frame says so.
+	torn := inFrame && (last || int64(at) >= f.synced)
+	if damage[0].Lost != inFrame || damage[0].Torn != torn || (found.Tail != nil) != last {
+		t.Fatalf("byte %d, in frame %d of %d, %d were synced: %+v", at, frame, len(f.ends), f.synced, damage[0])
 	}
 }
 
@@ -131,30 +147,39 @@ func covers(d Damage, at int) bool {
 
 func TestEveryLengthOfAnActiveFile(t *testing.T) {
 	f := newActiveFile(t)
-	step := stride(31, 997)
-	for n := len(f.data); n >= 0; n -= step {
-		found, whole := f.scan(t, n, f.data[:n])
-		frames, onEnd := slices.BinarySearch(f.ends, int64(n))
-		if onEnd {
-			frames++
+	places(t, len(f.data)+1, 31, 997, func(t *testing.T, _ *rand.Rand, share []int) {
+		run := activeRun{activeFile: f}
+		for _, n := range share {
+			found := run.recover(t, n, f.data[:n:n])
+			run.checkLength(t, n, &found)
 		}
-		for i := range whole {
-			if whole[i] != (i < frames) {
-				t.Fatalf("cut to %d: frame %d of %d is served: %v", n, i, frames, whole[i])
-			}
+	})
+}
+
+// checkLength checks what was found after the file was cut to a length: all frames that end before it are served. So what was
+// acknowledged is lost only if the file is cut below it, which a loss of power does not do.
+func (f *activeRun) checkLength(t *testing.T, n int, found *Recovery) {
+	t.Helper()
+	frames, onEnd := slices.BinarySearch(f.ends, int64(n))
+	if onEnd {
+		frames++
+	}
+	for i := range f.whole {
+		if f.whole[i] != (i < frames) {
+			t.Fatalf("cut to %d: frame %d of %d is served: %v", n, i, frames, f.whole[i])
 		}
-		switch {
-		case onEnd || n == framesBegin:
-			if found.Tail != nil || len(found.Damage) > 0 {
-				t.Fatalf("cut to %d, the end of a frame: %+v", n, found)
-			}
-		case n < framesBegin:
-			if len(found.Damage) == 0 {
-				t.Fatalf("cut to %d: no damage", n)
-			}
-		case found.Tail == nil || found.Tail.Offset+found.Tail.Length != int64(n) || len(found.Damage) > 0:
-			t.Fatalf("cut to %d: %+v", n, found)
+	}
+	switch {
+	case onEnd || n == framesBegin:
+		if found.Tail != nil || len(found.Damage) > 0 {
+			t.Fatalf("cut to %d, the end of a frame: %+v", n, found)
 		}
+	case n < framesBegin:
+		if len(found.Damage) == 0 {
+			t.Fatalf("cut to %d: no damage", n)
+		}
+	case found.Tail == nil || !found.Tail.Torn || found.Tail.Offset+found.Tail.Length != int64(n) || len(found.Damage) > 0:
+		t.Fatalf("cut to %d: %+v", n, found)
 	}
 }
 
@@ -162,7 +187,11 @@ func TestEveryLengthOfAnActiveFile(t *testing.T) {
 func TestRecoverGoesOn(t *testing.T) {
 	f := newActiveFile(t)
 	r := rand.New(rand.NewPCG(9, 10))
-	for i := range 60 {
+	rounds := 60
+	if soak() {
+		rounds = 10_000
+	}
+	for i := range rounds {
 		data := slices.Clone(f.data[:r.IntN(len(f.data))])
 		if i%3 == 0 && len(data) > 0 {
 			data[r.IntN(len(data))] ^= 0x10
@@ -242,7 +271,11 @@ func TestBodiesDoNotPassForFrames(t *testing.T) {
 
 func TestLossOfPower(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
-	for range 200 {
+	rounds := 200
+	if soak() {
+		rounds = 5000
+	}
+	for range rounds {
 		disk := newFS()
 		a := create(t, disk, 1)
 		w := newWritten(5)
@@ -287,5 +320,3 @@ func TestLossOfPower(t *testing.T) {
 		}
 	}
 }
-
-var _ io.ReaderAt = bytesFile{}

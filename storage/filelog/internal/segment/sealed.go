@@ -136,7 +136,7 @@ func (s *Sealed) add(damage ...Damage) {
 		switch {
 		case i < 0:
 			s.damage = append(s.damage, d)
-		case len(d.Rooms) > len(s.damage[i].Rooms):
+		case len(d.Rooms) > len(s.damage[i].Rooms) || d.Lost && !s.damage[i].Lost:
 			s.damage[i] = d
 		}
 	}
