@@ -50,7 +50,7 @@ const killResume = 100
 
 // shownWithin is how long viewers may take to be shown a danmaku before the process ends. The log writes it a few
 // milliseconds after that.
-const shownWithin = 3 * time.Millisecond
+const shownWithin = 4 * time.Millisecond
 
 func soak() bool { return os.Getenv("IM_SOAK") == "1" }
 
@@ -68,9 +68,12 @@ func TestChildHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	killer := &killer{point: os.Getenv(hubWhen)}
+	soon, cancel := context.WithTimeout(context.Background(), firstFlight)
+	defer cancel()
 	hub, err := im.New(imtest.BearerUser, &im.Options{
-		Log: &mortalLog{log, killer}, Limits: unlimited, Pressure: calm, Bounds: im.Bounds{ResumeEvents: killResume},
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Log: &mortalLog{Log: log, killer: killer, flown: make(chan struct{}), late: soon.Done()}, Limits: unlimited, Pressure: calm, Bounds: im.Bounds{ResumeEvents: killResume},
+		FlushGap: time.Millisecond, // so that a danmaku is shown before it is written
+		Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +176,14 @@ func die() {
 type mortalLog struct {
 	*filelog.Log
 	killer *killer
+	flown  chan struct{}   // closed when a danmaku was stored
+	late   <-chan struct{} // closed when it is no longer waited for
+	once   sync.Once
 }
+
+// firstFlight is how long chat and gifts wait for a danmaku to be the first event of this life. That takes
+// the place of one that was lost with the last life, if any does.
+const firstFlight = 500 * time.Millisecond
 
 func (l *mortalLog) Append(ctx context.Context, room string, events []*im.Event) ([]im.Appended, error) {
 	due := l.killer.due(events)
@@ -183,7 +193,16 @@ func (l *mortalLog) Append(ctx context.Context, room string, events []*im.Event)
 	if l.killer.holds.Load() {
 		return l.appendLast(ctx, room, events)
 	}
+	if len(events) > 0 && lasting(events[0]) {
+		select {
+		case <-l.flown:
+		case <-l.late:
+		}
+	}
 	out, err := l.Log.Append(ctx, room, events)
+	if len(events) > 0 && events[0].Kind == im.Danmaku {
+		l.once.Do(func() { close(l.flown) })
+	}
 	if due && l.killer.point == afterStore {
 		die()
 	}

@@ -244,11 +244,14 @@ func (k *killed) goesOn() bool {
 // fly sends danmaku, whatever becomes of them: their positions are seen, and not on disk for a while.
 func (k *killed) fly(r *client.Room) {
 	for n := 0; k.goesOn(); n++ {
-		ctx, cancel := context.WithTimeout(k.t.Context(), 2*time.Second)
-		body := fmt.Sprintf(`"flier:%d"`, n)
-		_, _ = r.SendAs(ctx, strings.Trim(body, `"`), im.Danmaku, raw(body))
-		cancel()
+		k.flyOnce(r, fmt.Sprintf(`"flier:%d"`, n))
 	}
+}
+
+func (k *killed) flyOnce(r *client.Room, body string) {
+	ctx, cancel := context.WithTimeout(k.t.Context(), 2*time.Second)
+	defer cancel()
+	_, _ = r.SendAs(ctx, strings.Trim(body, `"`), im.Danmaku, raw(body))
 }
 
 // leave has the senders finish, and the viewers see everything.
@@ -260,10 +263,12 @@ func (k *killed) leave() {
 	k.watching.Wait()
 }
 
-// probe has a client who was never there before send a gift: only a hub that is back can answer. It returns its place.
+// probe has a client who was never there before send a danmaku and a gift: only a hub that is back can answer. It
+// returns the place of the gift.
 func (k *killed) probe() im.Position {
 	k.probes++
 	c, r := k.join("prober", false, &client.JoinOptions{NoUpdates: true})
+	k.flyOnce(r, fmt.Sprintf(`"flying-prober:%d"`, k.probes))
 	body := fmt.Sprintf(`"prober:%d"`, k.probes)
 	k.send(c, r, false, body)
 	c.Close()
