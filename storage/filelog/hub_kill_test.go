@@ -228,8 +228,8 @@ func (k *killed) enter() {
 			}
 		})
 	}
-	_, r := k.join("flier", false, &client.JoinOptions{NoUpdates: true})
-	k.sending.Go(func() { k.fly(r) })
+	c, r := k.join("flier", false, &client.JoinOptions{NoUpdates: true})
+	k.sending.Go(func() { k.fly(c, r) })
 }
 
 func (k *killed) goesOn() bool {
@@ -242,8 +242,8 @@ func (k *killed) goesOn() bool {
 }
 
 // fly sends danmaku, whatever becomes of them: their positions are seen, and not on disk for a while.
-func (k *killed) fly(r *client.Room) {
-	for n := 0; k.goesOn(); n++ {
+func (k *killed) fly(c *client.Client, r *client.Room) {
+	for n := 0; k.goesOn() && c.Err() == nil; n++ {
 		k.flyOnce(r, fmt.Sprintf(`"flier:%d"`, n))
 	}
 }
