@@ -41,9 +41,11 @@ func testStallRetries(t *testing.T) {
 	s := newStallHub(t, Options{})
 	ann := s.hub.Join(stallRoom, im.User{ID: "ann"})
 	bob := s.hub.Join(stallRoom, im.User{ID: "bob"})
+	mistaken := s.hub.Join(stallRoom, im.User{ID: "ann"})
 	calm := s.traffic(2*time.Second, nil)
 
 	waiting, release := s.fsys.Stall(disktest.Sync, "")
+	t.Cleanup(release) // so that a test that fails can close the log
 	byAnn := retried(func() (string, error) {
 		r, err := ann.SendTo(stallRoom, im.Gift, "rose", "from ann")
 		if r.Status == im.StatusUnknown {
@@ -55,6 +57,13 @@ func testStallRetries(t *testing.T) {
 	byBob := retried(func() (string, error) {
 		pos, err := bob.CallAs("gift.send", stallRoom, "rose", "from bob")
 		return strings.Trim(string(pos), `"`), err
+	})
+	mixed := retried(func() (string, error) { // of ann as well, and under the id of her gift: what it is depends on the disk
+		r, err := mistaken.SendTo(stallRoom, im.Danmaku, "rose", "no rose")
+		if r.Status == im.StatusUnknown {
+			return "", errUnknown
+		}
+		return conflictOnly(r, err)
 	})
 	stall := s.traffic(stallTime, nil)
 	began := time.Now()
@@ -70,6 +79,11 @@ func testStallRetries(t *testing.T) {
 	a, b := <-byAnn, <-byBob
 	a.check(t, "ann", errUnknown)
 	b.check(t, "bob", &im.Error{Code: im.CodeTimeout})
+	m := <-mixed
+	m.check(t, "ann, with a danmaku under the id of her gift,", errUnknown)
+	if m.answer != conflicts {
+		t.Errorf("a danmaku under the id of a gift was acknowledged as %q, want a conflict", m.answer)
+	}
 	ofAnn, ofBob := s.once(`"from ann"`), s.once(`"from bob"`)
 	if a.answer != ofAnn.ID {
 		t.Errorf("ann's gift was acknowledged as %q, and is %q in the log", a.answer, ofAnn.ID)
@@ -94,6 +108,7 @@ func testStallCrowd(t *testing.T) {
 	goroutines, heap := runtime.NumGoroutine(), heapInUse()
 
 	_, release := s.fsys.Stall(disktest.Sync, "")
+	t.Cleanup(release)
 	over := time.Now().Add(stallTime)
 	answers := make(chan crowdAnswer, 10*clients)
 	done := make(chan struct{}, clients)
@@ -182,6 +197,16 @@ func (s *stallHub) checkCrowd(answers chan crowdAnswer) (unknown, refused int) {
 
 var errUnknown = errors.New("it is not known whether it is stored")
 
+// conflicts stands for the answer that something else came first.
+const conflicts = "conflict"
+
+func conflictOnly(r im.Receipt, err error) (string, error) {
+	if errors.Is(err, &im.Error{Code: im.CodeConflict}) {
+		return conflicts, nil
+	}
+	return r.Event, err
+}
+
 // attempts are what a client was told that sent the same thing until it was acknowledged.
 type attempts struct {
 	took   []time.Duration
@@ -261,13 +286,13 @@ func newStallHub(t *testing.T, o Options) *stallHub {
 	return s
 }
 
-// traffic has danmaku sent for a time, two at a time that come close together, and returns within which time
-// 99 of 100 were shown to every viewer. then is called after each, if it is not nil.
+// traffic has danmaku sent for a time, two that come close together and then none for a while, below the budget of the
+// room. It returns within which time 99 of 100 were shown to every viewer. then is called after each, if it is not nil.
 func (s *stallHub) traffic(d time.Duration, then func()) time.Duration {
 	s.t.Helper()
 	var took []time.Duration
 	for until := time.Now().Add(d); time.Now().Before(until); {
-		for _, wait := range []time.Duration{5 * time.Millisecond, 45 * time.Millisecond} {
+		for _, wait := range []time.Duration{5 * time.Millisecond, 55 * time.Millisecond} {
 			next := time.Now().Add(wait)
 			took = append(took, s.fly())
 			if then != nil {
