@@ -184,8 +184,6 @@ func (s *Session) takeRoom(room string, spec KindSpec) error {
 // sendVolatile is send without interceptors: it makes no draft of what is not
 // shown.
 func (s *Session) sendVolatile(ctx context.Context, req *wire.Request, u *User, kind Kind) error {
-	ctx, cancel := context.WithTimeout(ctx, s.hub.opts.Timeouts.Send)
-	defer cancel()
 	cand := s.hub.candidate(u, kind, req.Body)
 	receipt, err := s.hub.offer(ctx, req.Room, &cand, func() *Draft {
 		d := s.draft(req, *u, kind)
