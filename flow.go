@@ -197,7 +197,7 @@ func (h *Hub) offer(ctx context.Context, room string, cand *danmaku.Candidate, d
 	}
 	defer c.release()
 	if c.budget() == -1 {
-		return h.storeDraft(ctx, c, draft())
+		return h.storeSoon(ctx, c, draft())
 	}
 	if c.isClosed() {
 		return Receipt{}, ErrRoomClosed
@@ -205,13 +205,20 @@ func (h *Hub) offer(ctx context.Context, room string, cand *danmaku.Candidate, d
 	a, d := c.offer(cand, draft)
 	switch a.Verdict {
 	case danmaku.Pass:
-		return h.storeDraft(ctx, c, d)
+		return h.storeSoon(ctx, c, d)
 	case danmaku.Merged:
 		return Receipt{Status: StatusMerged, Event: a.Into}, nil
 	case danmaku.Shed:
 		return shedReceipts[a.Why], nil
 	}
 	return Receipt{Status: StatusWaiting}, nil
+}
+
+// storeSoon is storeDraft within Timeouts.Send: the log may have to wait for a disk or an engine.
+func (h *Hub) storeSoon(ctx context.Context, c *core, d *Draft) (Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.opts.Timeouts.Send)
+	defer cancel()
+	return h.storeDraft(ctx, c, d)
 }
 
 // shedReceipts are the answers to what is not shown.

@@ -5,13 +5,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,9 +39,18 @@ const (
 
 // unlimited has no client refused for its speed.
 var unlimited = im.Limits{
-	User: map[im.Kind]im.Limit{im.Chat: im.Unlimited}, Room: map[im.Kind]im.Limit{im.Chat: im.Unlimited},
+	User:     map[im.Kind]im.Limit{im.Chat: im.Unlimited, im.Danmaku: im.Unlimited},
+	Room:     map[im.Kind]im.Limit{im.Chat: im.Unlimited, im.Danmaku: im.Unlimited},
 	Requests: im.Unlimited, Connection: im.Unlimited,
 }
+
+// killResume is how many events a viewer may have missed and still resume: so few that those who come back late begin
+// anew.
+const killResume = 100
+
+// shownWithin is how long viewers may take to be shown a danmaku before the process ends. The log writes it a few
+// milliseconds after that.
+const shownWithin = 4 * time.Millisecond
 
 func soak() bool { return os.Getenv("IM_SOAK") == "1" }
 
@@ -57,9 +68,12 @@ func TestChildHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	killer := &killer{point: os.Getenv(hubWhen)}
+	soon, cancel := context.WithTimeout(context.Background(), firstFlight)
+	defer cancel()
 	hub, err := im.New(imtest.BearerUser, &im.Options{
-		Log: &mortalLog{log, killer}, Limits: unlimited, Pressure: calm,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Log: &mortalLog{Log: log, killer: killer, flown: make(chan struct{}), late: soon.Done()}, Limits: unlimited, Pressure: calm, Bounds: im.Bounds{ResumeEvents: killResume},
+		FlushGap: time.Millisecond, // so that a danmaku is shown before it is written
+		Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -99,18 +113,20 @@ func listenAgain(t *testing.T, addr string) net.Listener {
 // killer ends the process at a point, once it is armed.
 type killer struct {
 	point string
+	holds atomic.Bool // what is not volatile waits for the end
 
 	mu      sync.Mutex // protects the fields below
 	armed   bool
-	appends int    // of clients' events, that pass first
-	writes  int    // of the event to viewers, the last of which is followed by the end
-	target  []byte // the body of that event
+	appends int      // of clients' events, that pass first
+	viewers int      // that get the event; the process ends before the next one does
+	target  []byte   // the body of that event
+	shown   []string // who has got it
 }
 
 func (k *killer) arm(command string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	_, err := fmt.Sscan(command, &k.appends, &k.writes)
+	_, err := fmt.Sscan(command, &k.appends, &k.viewers)
 	k.armed = err == nil
 }
 
@@ -132,16 +148,20 @@ func (k *killer) due(events []*im.Event) bool {
 	return true
 }
 
-// written is told of each write to a connection.
-func (k *killer) written(b []byte) {
+// write writes for a connection. The event in question is written under the lock, so that nobody has it at the end of
+// whom this has not told: each viewer counts once, however often it is written to.
+func (k *killer) write(c *mortalConn, b []byte) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.target == nil || !bytes.Contains(b, k.target) {
-		return
+	if k.target == nil || !bytes.Contains(b, k.target) || !strings.HasPrefix(c.user, "viewer-") || slices.Contains(k.shown, c.user) {
+		return c.Conn.Write(b)
 	}
-	if k.writes--; k.writes == 0 {
+	if len(k.shown) == k.viewers {
+		fmt.Println("shown", string(k.target), strings.Join(k.shown, " "))
 		die()
 	}
+	k.shown = append(k.shown, c.user)
+	return c.Conn.Write(b)
 }
 
 // die is kill -9 of oneself. It does not return.
@@ -156,17 +176,47 @@ func die() {
 type mortalLog struct {
 	*filelog.Log
 	killer *killer
+	flown  chan struct{}   // closed when a danmaku was stored
+	late   <-chan struct{} // closed when it is no longer waited for
+	once   sync.Once
 }
+
+// firstFlight is how long chat and gifts wait for a danmaku to be the first event of this life. That takes
+// the place of one that was lost with the last life, if any does.
+const firstFlight = 500 * time.Millisecond
 
 func (l *mortalLog) Append(ctx context.Context, room string, events []*im.Event) ([]im.Appended, error) {
 	due := l.killer.due(events)
 	if due && l.killer.point == beforeStore {
-		die()
+		l.killer.holds.Store(true)
+	}
+	if l.killer.holds.Load() {
+		return l.appendLast(ctx, room, events)
+	}
+	if len(events) > 0 && lasting(events[0]) {
+		select {
+		case <-l.flown:
+		case <-l.late:
+		}
 	}
 	out, err := l.Log.Append(ctx, room, events)
+	if len(events) > 0 && events[0].Kind == im.Danmaku {
+		l.once.Do(func() { close(l.flown) })
+	}
 	if due && l.killer.point == afterStore {
 		die()
 	}
+	return out, err
+}
+
+// appendLast ends the process once a danmaku has gone out that is not on disk yet: its position was seen. Nothing else is
+// stored any more.
+func (l *mortalLog) appendLast(ctx context.Context, room string, events []*im.Event) ([]im.Appended, error) {
+	if len(events) == 0 || events[0].Class != im.Volatile {
+		select {}
+	}
+	out, err := l.Log.Append(ctx, room, events)
+	time.AfterFunc(shownWithin, die)
 	return out, err
 }
 
@@ -181,18 +231,21 @@ func (l mortalListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &mortalConn{c, l.killer}, nil
+	return &mortalConn{Conn: c, killer: l.killer}, nil
 }
 
 type mortalConn struct {
 	net.Conn
 	killer *killer
+	user   string // known from the welcome on, which is the first that is written
 }
 
-var _ io.Writer = (*mortalConn)(nil)
-
 func (c *mortalConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.killer.written(b)
-	return n, err
+	if c.user == "" {
+		if _, rest, ok := bytes.Cut(b, []byte(`"user":{"id":"`)); ok {
+			user, _, _ := bytes.Cut(rest, []byte(`"`))
+			c.user = string(user)
+		}
+	}
+	return c.killer.write(c, b)
 }
