@@ -38,7 +38,7 @@ func bubble(t *testing.T, opts *presence.Options, test func(t *testing.T, hub *i
 
 // patient are the options of a hub that does not mind clients which answer no pings.
 func patient() *im.Options {
-	return &im.Options{Pressure: func() float64 { return 0 }, Timeouts: im.Timeouts{Heartbeat: time.Hour}}
+	return &im.Options{Pressure: func() float64 { return 0 }, Timeouts: im.Timeouts{Heartbeat: time.Hour, Write: time.Hour}}
 }
 
 func plug(t *testing.T, hub *im.Hub, opts *presence.Options) *presence.Presence {
