@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -79,9 +80,15 @@ func (c *core) mergeOnce(ctx context.Context, kind Kind) bool {
 	return true
 }
 
-// signalTotal tells observers that a total has grown, once it is in the state of this node.
+// signalTotal tells observers that a total has grown, once it is in the state of this node. It does not wait for
+// that for long: what is added up meanwhile is not to wait for a room that has fallen behind its log.
 func (c *core) signalTotal(ctx context.Context, stored *Event) {
-	if c.hub.plugs.observers.Load() == nil || c.await(ctx, stored.Pos) != nil {
+	if c.hub.plugs.observers.Load() == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if c.await(ctx, stored.Pos) != nil {
 		return
 	}
 	c.hub.observe(Signal{Type: SignalTotal, Room: c.id, Kind: stored.Kind, Event: stored})

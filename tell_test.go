@@ -1,9 +1,13 @@
 package im_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -126,11 +130,17 @@ func TestTellCostsNoSend(t *testing.T) {
 	})
 }
 
-// A session that takes nothing for a while gets the last value and no more.
+// A session that takes nothing for a while gets the last value, and few before it.
 func TestTellToTheSlow(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, hub *imtest.Hub) {
-		slow := hub.ConnectSlow(user("slow"), 2048)
-		slow.Join("42", nil)
+		conn, peer := pipe.New(&pipe.Options{Buffer: 2048})
+		if _, err := hub.Attach(conn, user("slow")); err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		if err := peer.Send(t.Context(), []byte(`{"op":"join","id":1,"room":"42"}`)); err != nil {
+			t.Fatal(err)
+		}
 		body := strings.Repeat("x", 1000)
 		for i := range 15 {
 			if err := hub.Room("42").Tell(im.Presence, fmt.Sprint(i, body)); err != nil {
@@ -138,16 +148,9 @@ func TestTellToTheSlow(t *testing.T) {
 			}
 			pass(time.Second)
 		}
-		synctest.Wait()
-		n := 0
-		for {
-			if _, ok := slow.TryNext(time.Second); !ok {
-				break
-			}
-			n++
-		}
-		if n > 4 {
-			t.Errorf("%d messages were kept for it", n)
+		got := (&listener{t, peer}).told(im.Presence, 3*time.Second)
+		if len(got) > 6 || !strings.HasPrefix(got[len(got)-1], `"14x`) {
+			t.Errorf("it was told %d of 15 times, at last %.4s", len(got), got[len(got)-1])
 		}
 	})
 }
@@ -223,4 +226,77 @@ func TestTotalsAreSignalled(t *testing.T) {
 			t.Errorf("told of %v", totals)
 		}
 	})
+}
+
+// Streams and polls get what is told as a WebSocket does; it has no id.
+func TestTellOverStreamsAndPolls(t *testing.T) {
+	hub := imtest.NewHub(t, nil)
+	server := httptest.NewServer(hub)
+	defer server.Close()
+	get := func(path string, until func(line string) bool) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer ann")
+		resp, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if strings.HasPrefix(path, "/poll") {
+			answer, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			until(string(answer))
+			return
+		}
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Scan() {
+			if until(lines.Text()) {
+				return
+			}
+		}
+		t.Errorf("%s ended", path)
+	}
+	told := false
+	get("/sse?room=42", func(line string) bool {
+		if !told && strings.Contains(line, `"joined"`) {
+			told = true
+			if err := hub.Room("42").Tell(im.Presence, "hello"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return strings.HasPrefix(line, "data: ") && strings.Contains(line, `"op":"online"`) && strings.Contains(line, `"told":{"presence":"hello"}`)
+	})
+	var sid, epoch string
+	get("/poll?room=42", func(answer string) bool {
+		var list []wire.Message
+		if err := json.Unmarshal([]byte(answer), &list); err != nil {
+			t.Fatal(err)
+		}
+		sid, epoch = list[0].SID, list[1].Epoch
+		if string(list[1].Told["presence"]) != `"hello"` {
+			t.Errorf("who comes in by a poll is told %s", answer)
+		}
+		return true
+	})
+	if err := hub.Room("42").Tell(im.Presence, "again"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // the count may come before
+		told = false
+		get("/poll?room=42&since="+epoch+".0&wait=5000&sid="+sid, func(line string) bool {
+			told = strings.Contains(line, `"told":{"presence":"again"}`)
+			return true
+		})
+		if told {
+			return
+		}
+	}
+	t.Error("the poll was not told")
 }

@@ -123,10 +123,12 @@ func (c *Client) welcome(m *wire.Message) {
 // fold takes what the server says of a room that the client is in.
 func (c *Client) fold(r *Room, m *wire.Message) {
 	v := &r.view
+	change := r.people.owed.and(r.people.hear(m.Told))
+	r.people.owed = change
 	switch m.Op {
 	case wire.OpOnline:
-		v.online = m.Count
-		r.push(item{Online{m.Count, (*Joins)(m.Joined)}, v.pos})
+		v.online, r.people.owed = m.Count, nil
+		r.push(item{Online{m.Count, (*Joins)(m.Joined), change}, v.pos})
 		return
 	case wire.OpFate:
 		f := Fate{CID: m.CID, Status: Status(m.Status), Event: m.Event}

@@ -23,7 +23,7 @@ func (q *queue) push(items ...item) {
 		if o, ok := it.update.(Online); ok && q.len() > 0 {
 			last := &q.items[len(q.items)-1]
 			if before, ok := last.update.(Online); ok {
-				o.Joined = before.Joined.and(o.Joined)
+				o.Joined, o.Presence = before.Joined.and(o.Joined), before.Presence.and(o.Presence)
 				last.update = o
 				continue
 			}

@@ -33,6 +33,9 @@ type Room struct {
 	tier  Tier
 	err   error // why this is over
 
+	people   people
+	reacting map[im.Kind]*reactions
+
 	in      bool  // joined on the present connection
 	joining *call // the join under way
 	entered bool  // the outcome of the first join is known

@@ -84,6 +84,8 @@ type Online struct {
 	// Joined says who came in since the last time, nil if nobody did or the room does not
 	// tell. Those who came while this client was away or slow are not told of.
 	Joined *Joins
+	// Presence says how the users in the room have changed, nil if they have not or the server does not tell; see [Room.Roster].
+	Presence *PresenceChange
 }
 
 // Joins are users who came into a room: "A, B and 37 others came in".

@@ -34,7 +34,8 @@
 //
 // [Options].OnJoin and OnLeave are called one after the other, in the order of what happened in a room, by a goroutine
 // of their own. One that takes long delays the others, not the hub; one that hangs is left behind
-// after [Options].HookTimeout; a panic is logged. If 65,536 calls wait, further ones are left out, and counted by [Presence.Stats].
+// after [Options].HookTimeout; a panic is logged. Nobody is told of those who are there when the process ends: after a restart everybody
+// comes in anew. If 65,536 calls wait, further ones are left out, and counted by [Presence.Stats].
 //
 // # Memory
 //

@@ -3,6 +3,7 @@
 package presence_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"testing"
@@ -51,5 +52,28 @@ func TestMemoryAddedToASession(t *testing.T) {
 	t.Logf("%d bytes a session of the test with presence, %d without", with, without)
 	if with > without+bar {
 		t.Errorf("presence adds %d bytes to a session; want %d at most", with-without, bar)
+	}
+}
+
+// BenchmarkJoinAndLeave compares a join and a leave, in a room of 1,000, with and without presence.
+func BenchmarkJoinAndLeave(b *testing.B) {
+	for _, plugged := range []bool{false, true} {
+		b.Run(fmt.Sprint("presence=", plugged), func(b *testing.B) {
+			hub := imtest.NewHub(b, &im.Options{Limits: im.Limits{Requests: im.Unlimited, Connection: im.Unlimited}, Timeouts: patient().Timeouts})
+			if plugged {
+				p, err := presence.New(hub.Hub, &presence.Options{OnJoin: func(context.Context, string, presence.Member) {}})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer p.Close()
+			}
+			hub.Crowd("42", 1000)
+			v := hub.Connect(im.User{ID: "ann"})
+			b.ReportAllocs()
+			for b.Loop() {
+				v.Join("42", nil)
+				v.Leave("42")
+			}
+		})
 	}
 }

@@ -99,7 +99,7 @@ type Presence struct {
 }
 
 // New returns the Presence of a hub, which must not serve yet. There is one at most for each hub: it registers the operation
-// "presence.list". opts may be nil.
+// "presence.list". A hub that serves already, or has a Presence, makes it panic, as Hub.OnSignal and Hub.HandleQuery do. opts may be nil.
 func New(hub *im.Hub, opts *Options) (*Presence, error) {
 	if hub == nil {
 		return nil, errors.New("presence: New needs a hub")

@@ -2,7 +2,6 @@ package presence_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,6 @@ import (
 	"github.com/liveim/im"
 	"github.com/liveim/im/imtest"
 	"github.com/liveim/im/presence"
-	"github.com/liveim/im/transport/pipe"
 )
 
 func pass(d time.Duration) {
@@ -38,7 +36,7 @@ func bubble(t *testing.T, opts *presence.Options, test func(t *testing.T, hub *i
 
 // patient are the options of a hub that does not mind clients which answer no pings.
 func patient() *im.Options {
-	return &im.Options{Pressure: func() float64 { return 0 }, Timeouts: im.Timeouts{Heartbeat: time.Hour}}
+	return &im.Options{Pressure: func() float64 { return 0 }, Timeouts: im.Timeouts{Heartbeat: time.Hour, Write: time.Hour}}
 }
 
 func plug(t *testing.T, hub *im.Hub, opts *presence.Options) *presence.Presence {
@@ -310,100 +308,6 @@ func TestSweepMends(t *testing.T) {
 	})
 }
 
-func TestRosterRights(t *testing.T) {
-	bubble(t, &presence.Options{Readers: im.Senders{"host"}}, func(t *testing.T, hub *imtest.Hub, p *presence.Presence) {
-		ann, host := hub.Join("42", user("ann")), hub.Join("42", user("boss", "host"))
-		for _, tt := range []struct {
-			viewer *imtest.Viewer
-			room   string
-			body   string
-			want   im.Code
-		}{
-			{ann, "42", `{}`, im.CodeForbidden},
-			{host, "42", `{}`, ""},
-			{host, "42", `{"after":0,"max":1,"unknown":true}`, ""},
-			{host, "43", `{}`, im.CodeNotJoined},
-			{host, "", `{}`, im.CodeBadRequest},
-			{host, "42", `{"max":-1}`, im.CodeBadRequest},
-			{host, "42", `[]`, im.CodeBadRequest},
-		} {
-			if _, err := tt.viewer.Call("presence.list", tt.room, json.RawMessage(tt.body)); code(err) != tt.want {
-				t.Errorf("%s asks for %s of %q: %v, want %q", tt.viewer.Session.User().ID, tt.body, tt.room, err, tt.want)
-			}
-		}
-		w := newFollower(t, hub.Hub, "42", "watcher")
-		pass(2 * time.Second)
-		w.hear()
-		if w.names != nil || w.count != 3 || strings.Contains(w.last, "ann") {
-			t.Errorf("a room whose roster is for hosts was told %s", w.last)
-		}
-	})
-}
-
-func TestRosterPages(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, hub *imtest.Hub, p *presence.Presence) {
-		crowd := hub.Crowd("42", 250)
-		pass(time.Second)
-		var ids []string
-		after, pages := uint64(0), 0
-		for {
-			raw, err := crowd[0].Call("presence.list", "42", map[string]any{"after": after})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var page presence.Page
-			if err := json.Unmarshal(raw, &page); err != nil || page.Count != 250 {
-				t.Fatalf("%s: %v", raw, err)
-			}
-			for _, m := range page.Members {
-				ids = append(ids, m.ID)
-			}
-			pages++
-			if after = page.Next; after == 0 {
-				break
-			}
-		}
-		if pages != 3 || len(ids) != 250 || ids[0] != "viewer-1" || ids[249] != "viewer-250" {
-			t.Errorf("%d members in %d pages", len(ids), pages)
-		}
-	})
-}
-
-func TestLargeRooms(t *testing.T) {
-	opts := &presence.Options{Limit: 20, Top: 3, LeaveAfter: time.Second, Rank: func(room string, u im.User) (n int) {
-		_, _ = fmt.Sscanf(u.ID, "viewer-%d", &n)
-		return n
-	}}
-	bubble(t, opts, func(t *testing.T, hub *imtest.Hub, p *presence.Presence) {
-		w := newFollower(t, hub.Hub, "42", "watcher")
-		crowd := hub.Crowd("42", 50)
-		pass(3 * time.Second)
-		w.hear()
-		if !w.large || w.names != nil || w.count != 51 || w.top != "viewer-50=50 viewer-49=49 viewer-48=48" {
-			t.Errorf("told %s", w.last)
-		}
-		raw, err := crowd[0].Call("presence.list", "42", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var page presence.Page
-		if err := json.Unmarshal(raw, &page); err != nil || !page.Large || len(page.Members) != 0 || len(page.Top) != 3 {
-			t.Errorf("a page of a large room is %s (%v)", raw, err)
-		}
-		if n := len(members(p, "42")); n != 51 {
-			t.Errorf("Go sees %d of 51", n)
-		}
-		for _, v := range crowd[10:] {
-			v.Close()
-		}
-		pass(5 * time.Second)
-		w.hear()
-		if w.large || w.count != 11 || w.top != "viewer-10=10 viewer-9=9 viewer-8=8" || !strings.Contains(w.who(), "viewer-7") {
-			t.Errorf("small again: told %s", w.last)
-		}
-	})
-}
-
 func TestOptions(t *testing.T) {
 	hub := imtest.NewHub(t, nil)
 	for _, tt := range []struct {
@@ -434,119 +338,4 @@ func TestOptions(t *testing.T) {
 	if p.Count("42") != 0 || len(p.Top("42")) != 0 || len(p.Page("42", 0, 10).Members) != 0 {
 		t.Error("somebody is in a room that was never used")
 	}
-}
-
-// follower is a client that keeps a roster by what it hears, as docs/protocol.md has it.
-type follower struct {
-	t     *testing.T
-	peer  *pipe.Peer
-	of    string
-	v     uint64
-	count int
-	large bool
-	top   string
-	names map[string]string
-	last  string
-	heard int // changes of the version
-}
-
-type said struct {
-	Op   string
-	Told struct {
-		Presence json.RawMessage
-	}
-}
-
-func newFollower(t *testing.T, hub *im.Hub, room, id string) *follower {
-	t.Helper()
-	conn, peer := pipe.New(nil)
-	if _, err := hub.Attach(conn, user(id)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = peer.Close() })
-	f := &follower{t: t, peer: peer}
-	f.ask(`{"op":"join","id":1,"room":%q}`, room)
-	return f
-}
-
-func (f *follower) ask(format string, args ...any) {
-	if err := f.peer.Send(f.t.Context(), fmt.Appendf(nil, format, args...)); err != nil {
-		f.t.Fatal(err)
-	}
-}
-
-// hear takes what has come.
-func (f *follower) hear() {
-	f.t.Helper()
-	for {
-		ctx, cancel := context.WithTimeout(f.t.Context(), time.Millisecond)
-		b, err := f.peer.Recv(ctx)
-		cancel()
-		if err != nil {
-			return
-		}
-		var m said
-		if err := json.Unmarshal(b, &m); err != nil {
-			f.t.Fatalf("%s: %v", b, err)
-		}
-		if raw := m.Told.Presence; raw != nil {
-			f.take(raw)
-		}
-	}
-}
-
-func (f *follower) take(raw json.RawMessage) {
-	var d struct {
-		Of      string
-		V       uint64
-		Prev    *uint64
-		Count   int
-		Large   bool
-		In, Top []presence.Member
-		Out     []string
-	}
-	if err := json.Unmarshal(raw, &d); err != nil {
-		f.t.Fatalf("%s: %v", raw, err)
-	}
-	if f.of != d.Of || f.v != d.V {
-		f.heard++
-	}
-	old, was := f.v, f.of
-	f.of, f.v, f.count, f.large, f.last = d.Of, d.V, d.Count, d.Large, string(raw)
-	f.top = ""
-	for _, m := range d.Top {
-		f.top = strings.TrimSpace(fmt.Sprintf("%s %s=%d", f.top, m.ID, m.Rank))
-	}
-	switch {
-	case d.Large || d.Prev == nil:
-		f.names = nil
-		return
-	case *d.Prev == 0:
-		f.names = map[string]string{}
-	case f.names == nil || was != d.Of || *d.Prev > old:
-		f.names = nil
-		return
-	}
-	for _, m := range d.In {
-		f.names[m.ID] = m.Name
-	}
-	for _, id := range d.Out {
-		delete(f.names, id)
-	}
-}
-
-// who is everybody that it knows of, and their names where they are not their ids.
-func (f *follower) who() string {
-	if f.names == nil {
-		return "unknown"
-	}
-	var list []string
-	for id, name := range f.names {
-		if name != id {
-			id += "=" + name
-		}
-		list = append(list, id)
-	}
-	slices.Sort(list)
-	return strings.Join(list, " ")
 }

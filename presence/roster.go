@@ -30,8 +30,7 @@ type roster struct {
 	number  uint64   // of who came in last
 	leaving []leaver // by time; some have come back
 
-	recent []change // oldest first; none while it is large
-	since  uint64   // the version before the first of recent
+	recent []change // those of the last versions, oldest first, none left out; none while it is large
 	large  bool
 	came   []Member // since it was told last: some of them, while it is large
 	coming int      // and how many they are
@@ -166,12 +165,11 @@ func (r *roster) changed(id string, now time.Time) {
 		r.large = false
 	}
 	if r.large {
-		r.recent, r.since = nil, r.v
+		r.recent = nil
 		return
 	}
 	r.came, r.coming = nil, 0
 	if len(r.recent) >= maxRecent {
-		r.since = r.recent[maxRecent/4-1].v
 		r.recent = slices.Delete(r.recent, 0, maxRecent/4)
 	}
 	r.recent = append(r.recent, change{r.v, id, now})

@@ -77,6 +77,8 @@ func TestRosterAgreesWithAModel(t *testing.T) {
 		limit := rapid.IntRange(5, 60).Draw(t, "limit")
 		r := &roster{of: "x", limit: limit, grace: grace}
 		model := map[string]*naive{}
+		past := map[uint64]map[string]string{} // what the roster was at each version
+		note := func() { past[r.v] = namesOf(model) }
 		all, some := &follower{}, &follower{}
 		now := time.Unix(1764000000, 0)
 		user := rapid.Map(rapid.IntRange(0, 90), func(n int) string { return fmt.Sprint("user-", n) })
@@ -84,12 +86,13 @@ func TestRosterAgreesWithAModel(t *testing.T) {
 			"see": func(t *rapid.T) {
 				for range rapid.IntRange(1, 30).Draw(t, "many") {
 					id := user.Draw(t, "id")
-					name, rank := fmt.Sprint(id, rapid.IntRange(0, 2).Draw(t, "name")), rapid.IntRange(0, 5).Draw(t, "rank")
+					name, rank := fmt.Sprintf("%s %d%050d", id, rapid.IntRange(0, 2).Draw(t, "name"), 0), rapid.IntRange(0, 5).Draw(t, "rank")
 					_, joined := r.see(&im.User{ID: id, Name: name}, rank, now)
 					if joined != (model[id] == nil) {
 						t.Fatalf("%s joined: %v", id, joined)
 					}
 					model[id] = &naive{name: name, rank: rank}
+					note()
 				}
 			},
 			"miss": func(t *rapid.T) {
@@ -105,6 +108,7 @@ func TestRosterAgreesWithAModel(t *testing.T) {
 				if id := user.Draw(t, "id"); model[id] != nil {
 					r.remove(r.byID[id], now)
 					delete(model, id)
+					note()
 				}
 			},
 			"pass": func(t *rapid.T) {
@@ -125,11 +129,22 @@ func TestRosterAgreesWithAModel(t *testing.T) {
 				if !slices.Equal(left, want) {
 					t.Fatalf("%q left, want %q", left, want)
 				}
+				note()
 			},
 			"tell": func(t *rapid.T) {
 				d := r.tell(true, 3, now)
 				if b, err := json.Marshal(d); err != nil || len(b) > 4<<10 {
 					t.Fatalf("told %d bytes, %v", len(b), err)
+				}
+				for v, names := range past {
+					if d.Prev != nil && v >= *d.Prev && v < d.V {
+						f := &follower{of: d.Of, v: v, names: maps.Clone(names)}
+						f.hear(t, d)
+						agrees(t, fmt.Sprint("who has version ", v), f.names, model)
+					}
+					if v+400 < r.v {
+						delete(past, v)
+					}
 				}
 				all.hear(t, d)
 				if rapid.Bool().Draw(t, "heard") {
@@ -154,13 +169,18 @@ func TestRosterAgreesWithAModel(t *testing.T) {
 
 func agrees(t *rapid.T, who string, names map[string]string, model map[string]*naive) {
 	t.Helper()
-	want := map[string]string{}
-	for id, m := range model {
-		want[id] = m.name
-	}
+	want := namesOf(model)
 	if !maps.Equal(names, want) {
 		t.Fatalf("%s knows %v, want %v", who, names, want)
 	}
+}
+
+func namesOf(model map[string]*naive) map[string]string {
+	names := make(map[string]string, len(model))
+	for id, m := range model {
+		names[id] = m.name
+	}
+	return names
 }
 
 func check(t *rapid.T, r *roster, model map[string]*naive, limit int) {

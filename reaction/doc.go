@@ -25,6 +25,7 @@
 // on a log that survives them. Only if a node dies between the two, and nobody reacts until the log has forgotten the
 // id (the newest 10,000 events, or 5 minutes), it comes a second time.
 //
+// Each milestone is two events of the log, so let there be few: a room with 1,000 likes a second passes every tenth 100 times a second.
 // A total that passes several milestones at once gives an event for each, the 16 highest at most. A node that dies after the total has
 // passed and before the event is there leaves it to the next reaction in the room.
 package reaction

@@ -131,7 +131,7 @@ type total struct {
 	kind im.Kind
 }
 
-// New watches the totals of a hub, which must not serve yet. Other reactions of the same hub may be
+// New watches the totals of a hub, which must not serve yet: it panics then, as Hub.OnSignal does. Other reactions of the same hub may be
 // watched by another one, with other milestones. opts may be nil.
 func New(hub *im.Hub, opts *Options) (*Reactions, error) {
 	if hub == nil {
