@@ -81,8 +81,7 @@ func (o *Options) validate() error {
 
 // Log is an open log. Use [Open]; it may be used by many goroutines, and must be closed. Most callers want Record.
 type Log struct {
-	size    atomic.Int64 // of what is on disk
-	broken  atomic.Bool
+	size    atomic.Int64  // of what is on disk
 	stopped chan struct{} // is closed when the writer has returned
 
 	mu      sync.Mutex // protects the fields of this block

@@ -267,31 +267,50 @@ func TestSyncFails(t *testing.T) {
 	mustVerify(t, k, dir)
 }
 
-// TestWriteFails: a disk that is full loses nothing, and the log goes on when there is room.
+// TestWriteFails: a disk that is full loses nothing, and the log goes on when there is room. If what was written in part
+// cannot be taken back either, the log does not go on.
 func TestWriteFails(t *testing.T) {
-	k, dir := newKeys(t), t.TempDir()
-	l := mustOpen(t, dir, k.options())
-	fill(t, l, 3)
-	good := l.files.entries
-	readOnly, err := os.Open(filepath.Join(dir, entriesName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.files.entries = readOnly
-	if err := l.Record(t.Context(), "a", 1); !errors.Is(err, ErrBroken) {
-		t.Errorf("a write that can be neither done nor undone: %v", err)
-	}
-	l.files.entries = good
-	if err := errors.Join(readOnly.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); !errors.Is(err, ErrBroken) {
-		t.Errorf("close: %v", err)
-	}
-	l = mustOpen(t, dir, k.options())
-	mustClose(t, l)
-	if r := mustVerify(t, k, dir); r.Entries != 3 {
-		t.Errorf("%+v", r)
+	for _, tt := range []struct {
+		name   string
+		flag   int
+		broken bool
+	}{
+		{"and is undone", os.O_RDWR | os.O_APPEND, false}, // WriteAt refuses such a file, Truncate does not
+		{"and is not", os.O_RDONLY, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k, dir := newKeys(t), t.TempDir()
+			l := mustOpen(t, dir, k.options())
+			fill(t, l, 3)
+			good := l.files.entries // the writer is idle until the next request
+			bad, err := os.OpenFile(filepath.Join(dir, entriesName), tt.flag, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.files.entries = bad
+			if err := l.Record(t.Context(), "a", 1); err == nil || errors.Is(err, ErrBroken) != tt.broken {
+				t.Errorf("%v", err)
+			}
+			l.files.entries = good
+			if err := bad.Close(); err != nil {
+				t.Fatal(err)
+			}
+			want := int64(4)
+			if tt.broken {
+				want = 3
+			}
+			if err := l.Record(t.Context(), "a", 2); errors.Is(err, ErrBroken) != tt.broken {
+				t.Errorf("afterwards: %v", err)
+			}
+			if err := l.Close(); errors.Is(err, ErrBroken) != tt.broken {
+				t.Errorf("close: %v", err)
+			}
+			l = mustOpen(t, dir, k.options())
+			mustClose(t, l)
+			if r := mustVerify(t, k, dir); r.Entries != want {
+				t.Errorf("%+v", r)
+			}
+		})
 	}
 }
 

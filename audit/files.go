@@ -79,18 +79,7 @@ func (f *files) record(index int64) (record, error) {
 	return parseRecord(b[:])
 }
 
-// entry reads an entry whole.
-func (f *files) entry(index int64) (Entry, error) {
-	r, err := f.record(index)
-	if err == nil && r.index != index {
-		err = fmt.Errorf("it says that it is entry %d", r.index)
-	}
-	if err != nil {
-		return Entry{}, fmt.Errorf("%w: entry %d: %w", ErrCorrupt, index, err)
-	}
-	return f.whole(&r)
-}
-
+// whole makes an Entry of a record by reading its detail.
 func (f *files) whole(r *record) (Entry, error) {
 	body := make([]byte, saltSize+r.n)
 	if _, err := f.details.ReadAt(body, r.off); err != nil {
