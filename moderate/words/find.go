@@ -21,7 +21,11 @@ func (m *machine) find(dst []Match, text string, words []Word, letters bool) (_ 
 		pos += size
 		code := m.code(r)
 		if code >= firstClass {
-			if m.collapse && code == last && !(wide && at == m.root[code]) {
+			if m.collapse && code == last {
+				if kid := m.root[code]; wide && m.states[kid].out != 0 { // a word of this letter alone
+					dst = m.candidates(dst, words, kid, place{m: m, text: text, letters: letters, begin: begin, end: pos, r: r})
+				}
+				wide = false
 				continue
 			}
 			last, wide = code, false
@@ -49,7 +53,11 @@ func (m *machine) find(dst []Match, text string, words []Word, letters bool) (_ 
 			parts.codes = []uint16{code}
 		}
 		for k, code := range parts.codes {
-			if m.collapse && code == last && code != other && !(wide && at == m.root[code]) {
+			if m.collapse && code == last && code != other {
+				if kid := m.root[code]; wide && m.states[kid].out != 0 {
+					dst = m.candidates(dst, words, kid, place{m: m, text: text, letters: letters, begin: begin, end: pos, r: r, k: k})
+				}
+				wide = false
 				continue
 			}
 			last, wide = code, false
