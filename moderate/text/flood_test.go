@@ -105,13 +105,13 @@ func TestFloodOfARoom(t *testing.T) {
 
 // What people said to a film within half a minute is not the same over and over, but where it was.
 func TestFloodOnRecordings(t *testing.T) {
-	items := replay.Generate(replay.Profile{})
 	paths, err := replay.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range paths {
-		if items, err = replay.ReadFile(path, nil); err != nil {
+		items, err := replay.ReadFile(path, nil)
+		if err != nil {
 			t.Fatal(err)
 		}
 		f := flood(t, nil)

@@ -130,8 +130,11 @@ func bracketed(text string, i int) (token, int) {
 	return tokenNone, 1
 }
 
-// maxLabels bounds the work for "a.a.a.a.a".
-const maxLabels = 32
+// maxLabels and maxLabel, in runes, bound the work for texts made to be slow.
+const (
+	maxLabels = 32
+	maxLabel  = 128
+)
 
 // label is a part of a domain.
 type label struct {
@@ -166,7 +169,7 @@ func labelKey(name string) string {
 // "com去看" is com.
 func readLabel(text string, at int) label {
 	l := label{start: at, end: at}
-	for i := at; i < len(text); {
+	for i, n := at, 0; i < len(text) && n < maxLabel; n++ {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		c, f := charOf(r)
 		i += size
@@ -185,7 +188,7 @@ func readLabel(text string, at int) label {
 // labelBefore reads the label that ends at a place, not further back than limit.
 func labelBefore(text string, at, limit int) label {
 	l := label{start: at, end: at}
-	for i := at; i > limit; {
+	for i, n := at, 0; i > limit && n < maxLabel; n++ {
 		r, size := utf8.DecodeLastRuneInString(text[limit:i])
 		c, f := charOf(r)
 		i -= size
