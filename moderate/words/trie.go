@@ -12,20 +12,21 @@ func (m *machine) plant(paths []path, words []Word) {
 		for i, s := range level {
 			at := first + int32(i)
 			lo := s.lo
-			for ; lo < s.hi && len(paths[lo].codes) == depth; lo++ {
+			for ; lo < s.hi && len(paths[lo].labels) == depth; lo++ {
 				m.end(at, paths[lo].entry, words)
 			}
 			m.states[at].kids = int32(len(m.states))
 			for lo < s.hi {
-				code, hi := paths[lo].codes[depth], lo+1
-				for hi < s.hi && paths[hi].codes[depth] == code {
+				label, hi := paths[lo].labels[depth], lo+1
+				for hi < s.hi && paths[hi].labels[depth] == label {
 					hi++
 				}
 				if depth == 0 {
-					m.root[code] = int32(len(m.states))
+					m.root[codeOfLabel(label)] = int32(len(m.states))
 				}
+				m.states[at].mask |= 1 << (codeOfLabel(label) & 63)
 				m.states = append(m.states, state{})
-				m.labels = append(m.labels, code)
+				m.labels = append(m.labels, label)
 				m.ending = append(m.ending, -1)
 				below = append(below, span{lo, hi})
 				lo = hi
@@ -65,7 +66,7 @@ func (m *machine) link() {
 		for kid := s.kids; kid < s.kids+s.n; kid++ {
 			k := &m.states[kid]
 			if at != 0 {
-				k.fail = m.step(s.fail, m.labels[kid])
+				k.fail = m.step(s.fail, codeOfLabel(m.labels[kid]))
 			}
 			if k.out = m.states[k.fail].out; m.ending[kid] >= 0 {
 				k.out = kid
