@@ -13,7 +13,7 @@ import (
 // a digit stands for a letter, a word for itself and so on, is for verify to decide.
 //
 // Its states are numbered by breadth, so that the children of one stand in a row, in the
-// order of their labels. That is 30 bytes a state, and most states have at most one child.
+// order of their labels. That is 28 bytes a state, and most states have at most one child.
 type machine struct {
 	draft
 	symbols  bool // count as letters
@@ -26,17 +26,17 @@ type machine struct {
 
 	root   []int32 // code to state, 0: none
 	states []state
-	labels []uint16 // what leads into each state: the code, turned by spread
-	ending []int32  // the first entry that ends in each state; -1: none
+	ending []int32 // the first entry that ends in each state; -1: none
 }
 
 // state of the automaton; 0 is the root.
 type state struct {
-	mask uint64 // bit i: a child has a code of which the low 6 bits are i
-	kids int32  // the first child
-	n    int32 // how many
-	fail int32 // the state of the longest suffix
-	out  int32 // the nearest of the state and its suffixes in which an entry ends; 0: none
+	mask  uint64 // bit i: a child has a code of which the low 6 bits are i
+	kids  int32  // the first child
+	fail  int32  // the state of the longest suffix
+	out   int32  // the nearest of the state and its suffixes in which an entry ends; 0: none
+	n     uint16 // how many children
+	label uint16 // what leads into the state: the code, turned by spread
 }
 
 // run is what a rune that stands for several letters consists of.
@@ -117,20 +117,20 @@ func (m *machine) child(s *state, code uint16) int32 {
 	}
 	label := spread(code)
 	if bits.OnesCount64(s.mask) == int(s.n) {
-		if at := s.kids + int32(bits.OnesCount64(s.mask&(bit-1))); m.labels[at] == label {
+		if at := s.kids + int32(bits.OnesCount64(s.mask&(bit-1))); m.states[at].label == label {
 			return at
 		}
 		return 0
 	}
-	lo, hi := s.kids, s.kids+s.n
+	lo, hi := s.kids, s.kids+int32(s.n)
 	for hi-lo > 1 {
-		if mid := (lo + hi) >> 1; m.labels[mid] <= label {
+		if mid := (lo + hi) >> 1; m.states[mid].label <= label {
 			lo = mid
 		} else {
 			hi = mid
 		}
 	}
-	if m.labels[lo] == label {
+	if m.states[lo].label == label {
 		return lo
 	}
 	return 0
