@@ -13,15 +13,16 @@ func (m *machine) find(dst []Match, text string, words []Word, letters bool) (_ 
 	at, last := int32(0), other
 	wide := false // something to see was skipped since the last letter
 	for pos := 0; pos < len(text); {
-		r, size := rune(text[pos]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[pos:])
-		}
+		r, size := utf8.DecodeRuneInString(text[pos:])
 		begin := pos
 		pos += size
 		code := m.code(r)
 		if code >= firstClass {
-			if m.collapse && code == last && !(wide && at == m.root[code]) {
+			if m.collapse && code == last {
+				if wide {
+					dst = m.alone(dst, words, code, place{m: m, text: text, letters: letters, begin: begin, end: pos, r: r})
+				}
+				wide = false
 				continue
 			}
 			last, wide = code, false
@@ -48,21 +49,30 @@ func (m *machine) find(dst []Match, text string, words []Word, letters bool) (_ 
 			}
 			parts.codes = []uint16{code}
 		}
-		for k, code := range parts.codes {
-			if m.collapse && code == last && code != other && !(wide && at == m.root[code]) {
+		p := place{m: m, text: text, letters: letters, begin: begin, end: pos, r: r}
+		for p.k, code = range parts.codes {
+			if m.collapse && code == last && code != other {
+				if wide {
+					dst = m.alone(dst, words, code, p)
+				}
+				wide = false
 				continue
 			}
 			last, wide = code, false
 			if code == other {
 				at = 0
-				continue
-			}
-			if at = m.step(at, code); m.states[at].out != 0 {
-				dst = m.candidates(dst, words, at, place{m: m, text: text, letters: letters, begin: begin, end: pos, r: r, k: k})
+			} else if at = m.step(at, code); m.states[at].out != 0 {
+				dst = m.candidates(dst, words, at, p)
 			}
 		}
 	}
 	return dst, symbols
+}
+
+// alone looks at the words of one letter alone, for one that repeats with a gap before it: it
+// does not continue the row of those before, and the automaton does not see it.
+func (m *machine) alone(dst []Match, words []Word, code uint16, p place) []Match {
+	return m.candidates(dst, words, m.root[code], p)
 }
 
 // candidates looks at all entries that may end at a place.

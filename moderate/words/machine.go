@@ -2,6 +2,7 @@ package words
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"unicode/utf8"
 
@@ -12,7 +13,7 @@ import (
 // a digit stands for a letter, a word for itself and so on, is for verify to decide.
 //
 // Its states are numbered by breadth, so that the children of one stand in a row, in the
-// order of their labels. That is 18 bytes a state, and most states have at most one child.
+// order of their labels. That is 28 bytes a state, and most states have at most one child.
 type machine struct {
 	draft
 	symbols  bool // count as letters
@@ -25,16 +26,17 @@ type machine struct {
 
 	root   []int32 // code to state, 0: none
 	states []state
-	labels []uint16 // the code that leads into each state
-	ending []int32  // the first entry that ends in each state; -1: none
+	ending []int32 // the first entry that ends in each state; -1: none
 }
 
 // state of the automaton; 0 is the root.
 type state struct {
-	kids int32 // the first child
-	n    int32 // how many
-	fail int32 // the state of the longest suffix
-	out  int32 // the nearest of the state and its suffixes in which an entry ends; 0: none
+	mask  uint64 // bit i: a child has a code of which the low 6 bits are i
+	kids  int32  // the first child
+	fail  int32  // the state of the longest suffix
+	out   int32  // the nearest of the state and its suffixes in which an entry ends; 0: none
+	n     uint16 // how many children
+	label uint16 // what leads into the state: the code, turned by spread
 }
 
 // run is what a rune that stands for several letters consists of.
@@ -106,23 +108,40 @@ func (m *machine) step(at int32, code uint16) int32 {
 	return m.root[code]
 }
 
+// child looks for the child of a code. Most of the time there is none, which the mask tells. If
+// no two children share a bit of it, it tells as well which one to look at.
 func (m *machine) child(s *state, code uint16) int32 {
-	lo, hi := s.kids, s.kids+s.n
-	for hi-lo > 8 {
-		mid := (lo + hi) >> 1
-		if m.labels[mid] <= code {
+	bit := uint64(1) << (code & 63)
+	if s.mask&bit == 0 {
+		return 0
+	}
+	label := spread(code)
+	if bits.OnesCount64(s.mask) == int(s.n) {
+		if at := s.kids + int32(bits.OnesCount64(s.mask&(bit-1))); m.states[at].label == label {
+			return at
+		}
+		return 0
+	}
+	lo, hi := s.kids, s.kids+int32(s.n)
+	for hi-lo > 1 {
+		if mid := (lo + hi) >> 1; m.states[mid].label <= label {
 			lo = mid
 		} else {
 			hi = mid
 		}
 	}
-	for ; lo < hi; lo++ {
-		if m.labels[lo] == code {
-			return lo
-		}
+	if m.states[lo].label == label {
+		return lo
 	}
 	return 0
 }
+
+// spread turns the low bits of a code to the top, so that children in the order of their labels are in the order of
+// the bits in the mask.
+func spread(code uint16) uint16 { return bits.RotateLeft16(code, 10) }
+
+// codeOfLabel undoes spread.
+func codeOfLabel(label uint16) uint16 { return bits.RotateLeft16(label, -10) }
 
 // build makes the tables. words tells which entry counts where several are the same.
 func (m *machine) build(d *draft, words []Word) error {
@@ -141,7 +160,7 @@ func (m *machine) build(d *draft, words []Word) error {
 		from := len(codes)
 		for j, r := range m.of(e) {
 			code := classes[m.class(r)]
-			if j > 0 && code == codes[len(codes)-1] {
+			if j > 0 && spread(code) == codes[len(codes)-1] {
 				e.tail++
 				if m.collapse {
 					continue
@@ -149,11 +168,11 @@ func (m *machine) build(d *draft, words []Word) error {
 			} else {
 				e.tail = 1
 			}
-			codes = append(codes, code)
+			codes = append(codes, spread(code))
 		}
 		paths[i] = path{codes[from:len(codes):len(codes)], int32(i)}
 	}
-	slices.SortStableFunc(paths, func(a, b path) int { return slices.Compare(a.codes, b.codes) })
+	slices.SortStableFunc(paths, func(a, b path) int { return slices.Compare(a.labels, b.labels) })
 	m.plant(paths, words)
 	m.link()
 	return nil
@@ -161,8 +180,8 @@ func (m *machine) build(d *draft, words []Word) error {
 
 // path is the way of an entry through the automaton.
 type path struct {
-	codes []uint16
-	entry int32
+	labels []uint16
+	entry  int32
 }
 
 // alphabet numbers the classes of the letters that occur.

@@ -75,7 +75,7 @@ func reference(list []Word, text string) []span {
 			for _, replace := range []bool{false, true} {
 				all := readable(text, symbols, replace && !symbols, classes[bit(w.Repeats)])
 				for at := range all {
-					if start, end, ok := matchAt(all, at, form, &list[i], text); ok {
+					if start, end, ok := matchAt(all, at, form, &list[i], symbols, text); ok {
 						seen[span{start, end, i}] = true
 					}
 				}
@@ -102,11 +102,14 @@ func bit(b bool) int {
 }
 
 // matchAt tries one word at one letter.
-func matchAt(all []letter, at int, word letters, w *Word, text string) (start, end int, ok bool) {
+func matchAt(all []letter, at int, word letters, w *Word, symbols bool, text string) (start, end int, ok bool) {
 	form := word.runes
 	t := tally{length: len(form)}
 	i, k := at, 0
-	fits := func(r rune, l letter) bool { return compare(r, l.u, l.r) != different }
+	fits := func(r rune, l letter) bool {
+		fit := compare(r, l.u, l.r)
+		return fit != different && !(fit == symbol && symbols) // where symbols count they are themselves
+	}
 	if w.Repeats && at > 0 && tight(all[at].gap) && fits(form[0], all[at-1]) && all[at-1].end <= all[at].begin {
 		return 0, 0, false // it begins before
 	}

@@ -4,7 +4,7 @@ package words
 // same their entries form a chain.
 func (m *machine) plant(paths []path, words []Word) {
 	type span struct{ lo, hi int } // of the paths that go through a state
-	m.states, m.labels, m.ending = []state{{}}, []uint16{0}, []int32{-1}
+	m.states, m.ending = []state{{}}, []int32{-1}
 	level := []span{{0, len(paths)}}
 	first := int32(0) // the state of level[0]
 	for depth := 0; len(level) > 0; depth++ {
@@ -12,25 +12,25 @@ func (m *machine) plant(paths []path, words []Word) {
 		for i, s := range level {
 			at := first + int32(i)
 			lo := s.lo
-			for ; lo < s.hi && len(paths[lo].codes) == depth; lo++ {
+			for ; lo < s.hi && len(paths[lo].labels) == depth; lo++ {
 				m.end(at, paths[lo].entry, words)
 			}
 			m.states[at].kids = int32(len(m.states))
 			for lo < s.hi {
-				code, hi := paths[lo].codes[depth], lo+1
-				for hi < s.hi && paths[hi].codes[depth] == code {
+				label, hi := paths[lo].labels[depth], lo+1
+				for hi < s.hi && paths[hi].labels[depth] == label {
 					hi++
 				}
 				if depth == 0 {
-					m.root[code] = int32(len(m.states))
+					m.root[codeOfLabel(label)] = int32(len(m.states))
 				}
-				m.states = append(m.states, state{})
-				m.labels = append(m.labels, code)
+				m.states[at].mask |= 1 << (codeOfLabel(label) & 63)
+				m.states = append(m.states, state{label: label})
 				m.ending = append(m.ending, -1)
 				below = append(below, span{lo, hi})
 				lo = hi
 			}
-			m.states[at].n = int32(len(m.states)) - m.states[at].kids
+			m.states[at].n = uint16(int32(len(m.states)) - m.states[at].kids)
 		}
 		first += int32(len(level))
 		level = below
@@ -62,10 +62,10 @@ func (m *machine) end(at, entry int32, words []Word) {
 func (m *machine) link() {
 	for at := range m.states {
 		s := &m.states[at]
-		for kid := s.kids; kid < s.kids+s.n; kid++ {
+		for kid := s.kids; kid < s.kids+int32(s.n); kid++ {
 			k := &m.states[kid]
 			if at != 0 {
-				k.fail = m.step(s.fail, m.labels[kid])
+				k.fail = m.step(s.fail, codeOfLabel(m.states[kid].label))
 			}
 			if k.out = m.states[k.fail].out; m.ending[kid] >= 0 {
 				k.out = kid
