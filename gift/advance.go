@@ -42,14 +42,15 @@ func (g *Gifts) charge(ctx context.Context, r *record) (again bool, err error) {
 	if !g.now().Before(r.Expires) {
 		return g.cancel(ctx, r, StateCanceled, "the payment did not come in time")
 	}
-	err = g.guard.call(ctx, "Charge.Reserve", func(ctx context.Context) error { return g.pay.Reserve(ctx, r.Order) })
+	o := r.Order // what hangs does not share it with us
+	err = g.guard.call(ctx, "Charge.Reserve", func(ctx context.Context) error { return g.pay.Reserve(ctx, o) })
 	var no *Declined
 	if errors.As(err, &no) {
 		r.Reason = no.Reason
 		return false, g.move(ctx, r, StateFailed, time.Time{}, nil)
 	}
 	if err == nil {
-		err = g.guard.call(ctx, "Charge.Commit", func(ctx context.Context) error { return g.pay.Commit(ctx, r.Order) })
+		err = g.guard.call(ctx, "Charge.Commit", func(ctx context.Context) error { return g.pay.Commit(ctx, o) })
 	}
 	switch {
 	case err == nil:
@@ -96,7 +97,8 @@ func (g *Gifts) giveBack(ctx context.Context, r *record) (again bool, err error)
 	} else if err := g.unpin(ctx, r); err != nil {
 		return false, g.postpone(ctx, r, err)
 	}
-	err = g.guard.call(ctx, "Charge.Refund", func(ctx context.Context) error { return g.pay.Refund(ctx, r.Order) })
+	o := r.Order
+	err = g.guard.call(ctx, "Charge.Refund", func(ctx context.Context) error { return g.pay.Refund(ctx, o) })
 	var no *Declined
 	switch {
 	case errors.As(err, &no):
@@ -200,6 +202,10 @@ func (g *Gifts) audit(ctx context.Context, t Transition, action string) error {
 	if t.Order != nil {
 		copied := *t.Order
 		t.Order = &copied
+	}
+	if t.Payout != nil {
+		copied := *t.Payout
+		t.Payout = &copied
 	}
 	return g.guard.call(ctx, "Options.Audit", func(ctx context.Context) error { return g.opts.Audit(ctx, action, t) })
 }

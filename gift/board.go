@@ -140,7 +140,6 @@ func (b *board) refresh(g *Gifts) {
 	defer cancel()
 	err := b.write(ctx, g, dirty, anew)
 	if err == nil {
-		b.retire(g)
 		return
 	}
 	b.mu.Lock()
@@ -155,14 +154,17 @@ func (b *board) refresh(g *Gifts) {
 	}
 }
 
-// retire forgets the board if nothing is to come.
-func (b *board) retire(g *Gifts) {
+// retireBoards forgets boards for which nothing is to come.
+func (g *Gifts) retireBoards() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.active == 0 && len(b.dirty) == 0 && !b.anew && !b.asleep && g.boards[b.room] == b {
-		delete(g.boards, b.room)
+	now := g.now()
+	for room, b := range g.boards {
+		b.mu.Lock()
+		if b.active == 0 && len(b.dirty) == 0 && !b.anew && !b.asleep && now.After(b.last.Add(g.opts.TopEvery)) {
+			delete(g.boards, room)
+		}
+		b.mu.Unlock()
 	}
 }
 

@@ -73,12 +73,7 @@ func (i Item) complete(currency string) (Item, error) {
 
 // items returns the catalogue of a room, complete.
 func (g *Gifts) items(ctx context.Context, room string) ([]Item, error) {
-	var raw []Item
-	err := g.guard.call(ctx, "Options.Catalogue", func(ctx context.Context) error {
-		items, err := g.opts.Catalogue(ctx, room)
-		raw = items
-		return err
-	})
+	raw, err := ask(ctx, &g.guard, "Options.Catalogue", func(ctx context.Context) ([]Item, error) { return g.opts.Catalogue(ctx, room) })
 	if err != nil {
 		return nil, err
 	}

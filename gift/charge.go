@@ -94,3 +94,18 @@ func (g *guard) call(ctx context.Context, what string, f func(ctx context.Contex
 		return fmt.Errorf("gift: %s has not answered: %w", what, ctx.Err())
 	}
 }
+
+// ask is guard.call for what has a result.
+func ask[T any](ctx context.Context, g *guard, what string, f func(ctx context.Context) (T, error)) (T, error) {
+	result := make(chan T, 1) // a variable would be shared with a call that was left behind
+	err := g.call(ctx, what, func(ctx context.Context) error {
+		v, err := f(ctx)
+		result <- v
+		return err
+	})
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return <-result, nil
+}

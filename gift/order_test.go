@@ -290,7 +290,7 @@ func TestPendingExpires(t *testing.T) {
 		ann := s.Join("42", im.User{ID: "ann"})
 		r := mustGive(t, ann, "c1", `{"gift":"rose"}`, StatePending)
 		begin := time.Now()
-		o := inState(t, s.gifts, r.Order, StateCanceled)
+		inState(t, s.gifts, r.Order, StateCanceled)
 		if d := time.Since(begin); d > 70*time.Second || d < 50*time.Second || !s.bank.book[r.Order].undone {
 			t.Errorf("canceled after %v, given back: %v", d, s.bank.book[r.Order].undone)
 		}
@@ -304,7 +304,7 @@ func TestPendingExpires(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if o = inState(t, s.gifts, r.Order, StateCanceled); !s.bank.book[r.Order].undone {
+		if o := inState(t, s.gifts, r.Order, StateCanceled); !s.bank.book[r.Order].undone {
 			t.Errorf("what was paid late was not given back: %+v", o)
 		}
 	})

@@ -35,6 +35,7 @@ func (g *Gifts) outbox() {
 		case <-g.closing:
 			return
 		case <-tick.C:
+			g.retireBoards()
 		case <-g.kick:
 		}
 	}

@@ -119,12 +119,7 @@ func (g *Gifts) checkText(ctx context.Context, req *im.Request, text string, mos
 	if g.opts.Text == nil {
 		return text, nil
 	}
-	var shown string
-	err := g.guard.call(ctx, "Options.Text", func(ctx context.Context) (err error) {
-		s, err := g.opts.Text(ctx, req.User, req.Room, text)
-		shown = s
-		return err
-	})
+	shown, err := ask(ctx, &g.guard, "Options.Text", func(ctx context.Context) (string, error) { return g.opts.Text(ctx, req.User, req.Room, text) })
 	if err != nil {
 		return "", err
 	}

@@ -70,7 +70,8 @@ func (g *Gifts) payOut(ctx context.Context, e ledger.Entry) error {
 	if g.opts.Payer == nil {
 		return errors.New("gift: a share of a red packet is owed, and Options.Payer is nil; set it until all are paid")
 	}
-	err = g.guard.call(ctx, "Payer.Pay", func(ctx context.Context) error { return g.opts.Payer.Pay(ctx, *o) })
+	owed := *o // what hangs does not share it with us
+	err = g.guard.call(ctx, "Payer.Pay", func(ctx context.Context) error { return g.opts.Payer.Pay(ctx, owed) })
 	var no *Declined
 	due := time.Time{}
 	switch {
