@@ -265,7 +265,7 @@ func TestRemoveAmongOthers(t *testing.T) {
 	room := hub.Room("42")
 	var all sync.WaitGroup
 	for worker := range 4 {
-		viewer := hub.Connect(user("u"))
+		viewer := hub.Connect(user(fmt.Sprint("viewer-", worker)))
 		all.Go(func() {
 			for round := range 40 {
 				text := fmt.Sprintf("%d of %d", round, worker)
