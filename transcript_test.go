@@ -139,6 +139,17 @@ func hostAct(t *testing.T, hub *imtest.Hub, args []string) {
 		}
 	case "say": // another user sends
 		_, err = hub.Join("42", im.User{ID: args[1]}).SendTo("42", im.Kind(args[2]), "c-1", json.RawMessage(args[3]))
+	case "remove": // single events by seq, or a user's
+		what := im.Removal{Reason: "be nice"}
+		at, _ := room.Position(t.Context())
+		for _, word := range args[1:] {
+			if seq, err := strconv.ParseUint(word, 10, 64); err == nil {
+				what.Positions = append(what.Positions, im.Position{Epoch: at.Epoch, Seq: seq})
+			} else {
+				what.User = word
+			}
+		}
+		_, err = room.Remove(t.Context(), what)
 	case "viewer": // what the client is in this file, in place of the host
 	case "kick":
 		err = room.Kick(t.Context(), args[1], args[2])

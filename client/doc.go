@@ -10,6 +10,7 @@
 //		switch u := u.(type) {
 //		case client.Reset: // start from u.State; forget what was before
 //		case client.Event: // u.Kind, u.From, im.Decode[T](u.Event)
+//		case client.Removed: // u.Deletes(e) tells which events a moderator has deleted
 //		case client.Gap: // u.Missed danmaku were left out
 //		}
 //	}

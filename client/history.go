@@ -39,7 +39,8 @@ type Page struct {
 	Missed int
 }
 
-// History returns a page of the room's log. It does not touch the updates.
+// History returns a page of the room's log. It does not touch the updates; a [Removed] that comes while the
+// request is under way may be of events on the page.
 // opts may be nil.
 func (r *Room) History(ctx context.Context, opts *HistoryOptions) (Page, error) {
 	req := wire.Request{Op: wire.OpHistory, Room: r.name}

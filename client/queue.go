@@ -1,6 +1,10 @@
 package client
 
-import "github.com/liveim/im"
+import (
+	"slices"
+
+	"github.com/liveim/im"
+)
 
 // queue holds the updates that an application has not taken yet. It knows when
 // it is full but never refuses: what to do then is the client's business. It is
@@ -17,9 +21,12 @@ type queue struct {
 
 func (q *queue) len() int { return len(q.items) - q.head }
 
-// push appends items. An Online replaces the one before it.
+// push appends items. An Online replaces the one before it, and a Removed takes out the events that it deletes.
 func (q *queue) push(items ...item) {
 	for _, it := range items {
+		if gone, ok := it.update.(Removed); ok {
+			q.remove(&gone)
+		}
 		if o, ok := it.update.(Online); ok && q.len() > 0 {
 			last := &q.items[len(q.items)-1]
 			if before, ok := last.update.(Online); ok {
@@ -31,6 +38,15 @@ func (q *queue) push(items ...item) {
 		q.items = append(q.items, it)
 	}
 	q.wake()
+}
+
+// remove takes out events that were deleted. What comes behind them has positions that are higher.
+func (q *queue) remove(gone *Removed) {
+	kept := slices.DeleteFunc(q.items[q.head:], func(it item) bool {
+		e, ok := it.update.(Event)
+		return ok && gone.Deletes(e.Event)
+	})
+	q.items = q.items[:q.head+len(kept)]
 }
 
 // advance notes that the position rose without an update. It reports false if

@@ -132,6 +132,8 @@ func showUpdate(room string, u Update) string {
 		return fmt.Sprint("resumed ", room, " ", u.Missed)
 	case Event:
 		return fmt.Sprint("event ", room, " ", u.Pos.Seq)
+	case Removed:
+		return strings.TrimSpace(fmt.Sprint("removed ", room, " ", strings.Trim(strings.ReplaceAll(fmt.Sprint(u.Seqs), " ", ","), "[]"), " ", u.User))
 	case Gap:
 		return fmt.Sprint("gap ", room, " ", u.Missed)
 	case TierChanged:

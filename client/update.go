@@ -8,7 +8,7 @@ import (
 )
 
 // Update is one thing that happened in a room, in the order in which the room
-// saw it. It is one of [Reset], [Resumed], [Event], [Gap], [TierChanged], [Fate], [Held], [Decided],
+// saw it. It is one of [Reset], [Resumed], [Event], [Removed], [Gap], [TierChanged], [Fate], [Held], [Decided],
 // [Online] and [Left]; there are no others, but a later version may add some, so ignore what
 // you do not know.
 type Update interface{ update() }
@@ -23,6 +23,15 @@ type Event struct {
 	// Replayed is set for events that came with a [Reset]: they happened before,
 	// and what state events among them say is already part of Reset.State.
 	Replayed bool
+}
+
+// Removed says that events were deleted: take away what you show or keep of them. It comes behind the Event of the kind
+// moderation that says so. Events that it deletes and that the application has not taken yet do not come any more.
+//
+//	kept = slices.DeleteFunc(kept, func(e *im.Event) bool { return u.Deletes(e) })
+type Removed struct {
+	// Deletion has Deletes, which tells of any event of the room whether it is one of those.
+	im.Deletion
 }
 
 // Reset says that the room starts here: throw away what you had of it. It comes
@@ -115,6 +124,7 @@ type Left struct {
 }
 
 func (Event) update()       {}
+func (Removed) update()     {}
 func (Reset) update()       {}
 func (Resumed) update()     {}
 func (Gap) update()         {}

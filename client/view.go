@@ -38,7 +38,7 @@ func (v *view) join(m *wire.Message) []item {
 	items = append(items, item{Reset{pos, maps.Clone(v.state), m.Online}, im.Position{}})
 	for i := range m.Events {
 		e := event(m.Epoch, &m.Events[i])
-		items = append(items, item{Event{e, true}, e.Pos})
+		items = appendEvent(items, Event{e, true}, e.Pos)
 	}
 	items[len(items)-1].pos = pos
 	return items
@@ -65,9 +65,10 @@ func (v *view) events(m *wire.Message) ([]item, bool) {
 	}
 	items := v.appendNew(nil, m.Events)
 	for _, it := range items {
-		e := it.update.(Event)
-		v.fold(e.Event)
-		v.pos.Seq = max(v.pos.Seq, e.Pos.Seq)
+		if e, ok := it.update.(Event); ok {
+			v.fold(e.Event)
+			v.pos.Seq = max(v.pos.Seq, e.Pos.Seq)
+		}
 	}
 	v.pos.Seq = max(v.pos.Seq, m.To)
 	if len(items) > 0 {
@@ -109,7 +110,16 @@ func (v *view) appendNew(items []item, events []wire.Event) []item {
 		if events[i].Seq != 0 {
 			at = e.Pos
 		}
-		items = append(items, item{Event{e, false}, at})
+		items = appendEvent(items, Event{e, false}, at)
+	}
+	return items
+}
+
+// appendEvent appends an event, and behind it what it deletes.
+func appendEvent(items []item, e Event, at im.Position) []item {
+	items = append(items, item{e, at})
+	if d, ok := im.DeletionOf(e.Event); ok {
+		items = append(items, item{Removed{d}, at})
 	}
 	return items
 }

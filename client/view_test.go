@@ -2,7 +2,9 @@ package client
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/liveim/im"
 	"github.com/liveim/im/internal/wire"
@@ -73,5 +75,26 @@ func TestDecode(t *testing.T) {
 	m, err := decode([]byte(` [{"op":"ack","id":7},{"op":"direct","event":"d"},{"op":"events"}]`))
 	if err != nil || len(m) != 3 || m[0].ID != 7 || m[1].Event != "d" || m[2].ID != 0 {
 		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// What was deleted and not taken yet does not come any more.
+func TestQueueDropsWhatWasDeleted(t *testing.T) {
+	at := func(seq uint64) im.Position { return im.Position{Epoch: "e", Seq: seq} }
+	event := func(seq uint64, from string) item {
+		e := &im.Event{Pos: at(seq), Kind: im.Chat, From: im.Author{ID: from}, At: time.UnixMilli(int64(seq))}
+		return item{Event{e, false}, e.Pos}
+	}
+	q := queue{limit: 10}
+	q.push(event(1, "ann"), event(2, "bob"), event(3, "ann"), event(4, "bob"))
+	q.pop()
+	gone := item{Removed{im.Deletion{Pos: at(5), Seqs: []uint64{1, 4}, User: "ann", Kinds: []im.Kind{im.Chat}}}, at(5)}
+	q.push(gone, event(6, "ann"))
+	var got []uint64
+	for it, ok := q.pop(); ok; it, ok = q.pop() {
+		got = append(got, it.pos.Seq)
+	}
+	if fmt.Sprint(got) != "[2 5 6]" {
+		t.Errorf("what is left stands at %d", got)
 	}
 }

@@ -59,9 +59,23 @@ export interface Joins {
   n: number;
 }
 
+/** What was deleted: single events by `seq`, or what a user has sent since a time, or both. */
+export interface Removal {
+  /** Whether the event, of this room, is one of those. */
+  has(event: ImEvent): boolean;
+  seqs: number[];
+  user?: string;
+  kinds: string[];
+  /** Milliseconds since 1970; 0: from the beginning. */
+  since: number;
+  reason?: string;
+}
+
 /** What a room tells. Handlers get one argument. */
 export interface RoomEvents<Body = any> {
   event: RoomEvent<Body>;
+  /** A moderator has deleted events: take away what the page shows of them. It comes behind the event of the kind `moderation` that says so. */
+  removed: Removal;
   /** The room starts here: throw away what you had of it. `room.state` is the new one already; the newest events follow, replayed. */
   reset: Entry;
   /** The room goes on where it was, after a reconnect. No event is missing but `missed` volatile ones. */

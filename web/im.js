@@ -603,10 +603,15 @@ class Membership {
   /** Shows the page an update, after which it is at seen, or with undefined where it was. */
   show(type, arg, seen) {
     if (this.error) return;
-    if (this.backlog) return void this.backlog.push([type, arg, seen]);
+    const gone = type === 'event' && removalOf(arg, this.pos?.epoch);
+    if (this.backlog) {
+      if (gone) this.backlog = this.backlog.filter(([, e]) => !gone.has(e));
+      return void this.backlog.push([type, arg, seen]);
+    }
     if (seen !== undefined) this.seen = seen;
     if (type === 'state') this.keys.emit(arg.key, arg.value, arg.version);
     this.handlers.emit(type, arg);
+    if (gone) this.handlers.emit('removed', gone);
   }
 
   /** The page has had time: shows what has come. */
@@ -719,6 +724,15 @@ const changeOf = (e) => {
   if (e.kind === 'state' && e.body?.key !== undefined && (e.body.delete || e.body.value !== undefined)) return e.body;
   if (e.merged && e.body?.total !== undefined) return { key: `im.total.${e.kind}`, value: e.body.total };
   return null;
+};
+
+/** What an event deletes, and has(e), which tells it of any event of the room; null: nothing. */
+const removalOf = (by, epoch) => {
+  const { type, epoch: of, ...what } = { seqs: [], kinds: [], since: 0, ...by.body };
+  if (by.kind !== 'moderation' || type !== 'delete' || of !== epoch) return null;
+  const { seqs, user, kinds, since } = what;
+  const has = (e) => e.seq < by.seq && (seqs.includes(e.seq) || (kinds.includes(e.kind) && e.from?.id === user && e.at >= since));
+  return { ...what, has };
 };
 
 const position = (epoch, seq) => Object.freeze({ epoch, seq });
@@ -1709,7 +1723,10 @@ class Room {
     const r = this.#r;
     const ms = (time) => (time == null ? undefined : Math.ceil(+time)); // events are stamped in whole ones, and `to` is exclusive
     const req = { op: 'history', room: r.name, after: after ?? undefined, before: before ?? undefined, from: ms(from), to: ms(to), kinds, max, newest };
-    const { epoch, events = [], more = false, next = events.at(newest ? 0 : -1)?.seq, missed = 0 } = await r.core.ask(req, { room: r, keep: true, signal });
+    const gone = []; // meanwhile
+    const off = this.on('removed', ({ has }) => gone.push(has));
+    const { epoch, events: all = [], more = false, next = all.at(newest ? 0 : -1)?.seq, missed = 0 } = await r.core.ask(req, { room: r, keep: true, signal }).finally(off);
+    const events = all.filter((e) => !gone.some((has) => has(e)));
     return { epoch, events, more: more && next > 0, next: more && next > 0 ? { epoch, seq: next } : null, missed };
   }
 
@@ -1763,6 +1780,7 @@ class Replay {
     this.#env = env;
     this.#query = { from: from ?? start, to, kinds, max: REPLAY.page, signal: this.#ended.signal };
     signal?.addEventListener('abort', () => this.close(), { once: true });
+    room.on('removed', ({ has }) => (this.#events = this.#events.filter((e) => !has(e))), { signal: this.#ended.signal });
     this.#load();
   }
 

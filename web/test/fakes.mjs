@@ -251,7 +251,7 @@ export async function enter(t, name = '42', options = {}, more = {}) {
 /** Everything that a room shows, as [type, what]. */
 export function watch(room) {
   const seen = [];
-  for (const type of ['reset', 'resumed', 'event', 'gap', 'tier', 'online', 'fate', 'held', 'left', 'state']) {
+  for (const type of ['reset', 'resumed', 'event', 'removed', 'gap', 'tier', 'online', 'fate', 'held', 'left', 'state']) {
     room.on(type, (e) => seen.push([type, e]));
   }
   return seen;

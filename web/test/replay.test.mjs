@@ -151,3 +151,26 @@ test('an error is told; what may be tried again is, after a while', async (t) =>
   await settle();
   assert.deepEqual([errors, r.server.peer.take()], [['overloaded', 'not_found'], []]);
 });
+
+test('what is deleted is not played, be it read ahead or on its way', async (t) => {
+  const r = await recorded(t, { from: BEGIN });
+  let seq = 1000;
+  const remove = async (body) => {
+    const e = { seq: ++seq, id: `d-${seq}`, kind: 'moderation', at: BEGIN, body: { type: 'delete', epoch: 'e1', ...body } };
+    r.server.peer.say({ op: 'events', room: '42', prev: r.room.position.seq, to: seq, events: [e] });
+    await settle();
+  };
+  await r.serve();
+  const told = [];
+  r.room.on('removed', (gone) => told.push(gone.has({ seq: 3, kind: 'danmaku', at: BEGIN + 2000 })));
+  await remove({ seqs: [3] });
+  r.replay.time(0);
+  r.replay.time(3);
+  assert.deepEqual(r.take(), [0, 1, 3]);
+  const page = r.room.history({ max: 10 });
+  await settle();
+  await remove({ seqs: [2, 9999] });
+  await r.serve();
+  assert.deepEqual((await page).events.map((e) => e.seq), [1, 3, 4, 5, 6, 7, 8, 9, 10]);
+  assert.deepEqual(told, [true, false]);
+});

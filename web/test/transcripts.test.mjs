@@ -143,6 +143,7 @@ class Replay {
       const what = {
         reset: () => `${e.position.epoch}.${e.position.seq}`,
         resumed: () => e.missed,
+        removed: () => [e.seqs.join(','), e.user].filter(Boolean).join(' '),
         gap: () => e.missed,
         tier: () => e.tier + (e.by ? ` ${e.by}` : ''),
         event: () => e.seq ?? 0,
