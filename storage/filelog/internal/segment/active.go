@@ -195,28 +195,26 @@ func (a *Active) Sync() error {
 
 // Read reads one record. The error wraps ErrDamaged if its bytes are not those that were written.
 func (a *Active) Read(ref Ref) (Record, error) {
-	r, _, err := readRef(a.file, ref)
+	r, err := readRef(a.file, ref)
 	if err != nil {
 		return Record{}, fmt.Errorf("read %d bytes at %d of %s: %w", ref.Length, ref.Offset, a.path, err)
 	}
 	return r, nil
 }
 
-// readRef reads a record, and its encoded form.
-func readRef(r readerAt, ref Ref) (Record, []byte, error) {
+func readRef(r readerAt, ref Ref) (Record, error) {
 	if ref.Length > maxPayload {
-		return Record{}, nil, ErrDamaged
+		return Record{}, ErrDamaged
 	}
 	b := make([]byte, ref.Length)
 	if err := readFull(r, b, ref.Offset); err != nil {
-		return Record{}, nil, err
+		return Record{}, err
 	}
 	body, length, ok := cutChecked(b)
 	if !ok || length != len(b) {
-		return Record{}, nil, ErrDamaged
+		return Record{}, ErrDamaged
 	}
-	rec, err := decodeRecord(body)
-	return rec, body, err
+	return decodeRecord(body)
 }
 
 // Size is how long the file is in bytes, what is not synced included.

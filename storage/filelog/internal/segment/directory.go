@@ -78,7 +78,7 @@ type idEntry struct {
 }
 
 // hashID spreads ids over the buckets. The salt keeps others from choosing ids that meet.
-func hashID(salt uint64, room, id string) uint64 {
+func hashID[T ~string | ~[]byte](salt uint64, room string, id T) uint64 {
 	const prime = 1099511628211
 	h := 14695981039346656037 ^ salt
 	for i := range len(room) {

@@ -35,7 +35,7 @@ func Recover(fsys disk.FS, path string, fn func(Record, Ref) error) (*Active, Re
 	if err != nil {
 		return nil, Recovery{}, fmt.Errorf("open a segment: %w", err)
 	}
-	r := recovery{path: path, fn: fn, ctx: context.Background()}
+	r := recovery{path: path, take: decoded(fn), ctx: context.Background()}
 	if err = r.run(file); err == nil {
 		err = r.cut(file)
 	}
@@ -54,17 +54,32 @@ func Scan(ctx context.Context, fsys disk.FS, path string, fn func(Record, Ref) e
 		return Recovery{}, fmt.Errorf("open a segment: %w", err)
 	}
 	defer file.Close()
-	r := recovery{path: path, fn: fn, ctx: ctx}
+	r := recovery{path: path, take: decoded(fn), ctx: ctx}
 	err = r.run(file)
 	return r.Recovery, err
+}
+
+// taker takes the encoded form of a record, which is good until it returns. It returns the type, or 0 if that is no record.
+type taker func(body []byte, ref Ref) (Type, error)
+
+// decoded hands records to fn.
+func decoded(fn func(Record, Ref) error) taker {
+	return func(body []byte, ref Ref) (Type, error) {
+		rec, err := decodeRecord(body)
+		if err != nil {
+			return 0, nil
+		}
+		return rec.Type, fn(rec, ref)
+	}
 }
 
 // recovery is one run over an active file.
 type recovery struct {
 	Recovery
 	path string
-	fn   func(Record, Ref) error
+	take taker
 	ctx  context.Context
+	turn func() // called between frames, if it is set
 
 	w    *window
 	head head
@@ -109,6 +124,9 @@ func (r *recovery) frames() error {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}
+		if r.turn != nil {
+			r.turn()
+		}
 		before := s.at
 		f, err := s.frame()
 		if errors.Is(err, io.EOF) {
@@ -140,7 +158,7 @@ func (r *recovery) good(f *found) error {
 		d := &r.damage[i]
 		if j := r.badAt(d.Offset); j >= 0 {
 			rooms := spans{}
-			if err := r.salvage(&r.bad[j], rooms, r.fn); err != nil {
+			if err := r.salvage(&r.bad[j], rooms, r.take); err != nil {
 				return err
 			}
 			d.Rooms = rooms.list()
@@ -154,7 +172,7 @@ func (r *recovery) good(f *found) error {
 	payload := r.w.upTo(f.offset, frameHead+int(f.length))[frameHead:] // again: salvage has moved the window
 	r.synced = max(r.synced, f.synced)
 	r.end, r.next = f.end(), int64(f.number)+1
-	whole, err := r.records(payload, f.offset+frameHead, r.fn)
+	whole, err := r.records(payload, f.offset+frameHead, r.take)
 	if err == nil && !whole {
 		r.note(f.offset, frameHead+int64(f.length), fmt.Sprintf("frame %d holds what this version cannot read", f.number))
 		r.Damage, r.damage = append(r.Damage, r.damage...), nil
@@ -171,33 +189,42 @@ func (r *recovery) badAt(offset int64) int {
 	return -1
 }
 
-// salvage reads the records of a damaged frame that are good by their own checksums.
-func (r *recovery) salvage(f *found, rooms spans, fn func(Record, Ref) error) error {
+// salvage reads the records of a damaged frame that are good by their own checksums. Without take it only notes their rooms.
+func (r *recovery) salvage(f *found, rooms spans, take taker) error {
 	payload := r.w.upTo(f.offset, frameHead+int(f.length))[frameHead:]
-	_, err := r.records(payload, f.offset+frameHead, func(rec Record, ref Ref) error {
-		rooms.add(&rec)
-		return fn(rec, ref)
+	_, err := r.records(payload, f.offset+frameHead, func(body []byte, ref Ref) (Type, error) {
+		s, err := skim(body)
+		if err != nil {
+			return 0, nil
+		}
+		rooms.add(&s)
+		if take == nil {
+			return s.kind, nil
+		}
+		return take(body, ref)
 	})
 	return err
 }
 
-// records calls fn with each good record of a payload that begins at a place. whole says that there was nothing else.
-func (r *recovery) records(payload []byte, at int64, fn func(Record, Ref) error) (whole bool, err error) {
+// records has each good record of a payload that begins at a place taken. whole says that there was nothing else.
+func (r *recovery) records(payload []byte, at int64, take taker) (whole bool, err error) {
 	whole = true
 	for len(payload) > 0 {
 		body, length, ok := cutChecked(payload)
 		if length == 0 {
 			return false, nil
 		}
-		rec, err := decodeRecord(body)
-		if ok && err == nil {
-			r.Records++
-			r.Closed = rec.Type == Closed
-			if err := fn(rec, Ref{Offset: at, Length: uint32(length)}); err != nil {
+		var kind Type
+		if ok {
+			if kind, err = take(body, Ref{Offset: at, Length: uint32(length)}); err != nil {
 				return false, err
 			}
-		} else {
+		}
+		if kind == 0 {
 			whole = false
+		} else {
+			r.Records++
+			r.Closed = kind == Closed
 		}
 		payload, at = payload[length:], at+int64(length)
 	}
@@ -219,7 +246,7 @@ func (r *recovery) tail() {
 	}
 	rooms, records := spans{}, r.Records
 	for i := range r.bad {
-		r.salvage(&r.bad[i], rooms, func(Record, Ref) error { return nil })
+		_ = r.salvage(&r.bad[i], rooms, nil) // without take it does not fail
 	}
 	r.Tail.Rooms, r.Records, r.Closed = rooms.list(), records, false
 }
