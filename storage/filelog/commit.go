@@ -60,12 +60,19 @@ func (c *committer) run() {
 }
 
 // gatherTurns is how often the committer lets others run before a round, while that brings more to share its fsync: those
-// whom the last round woke are about to append again.
-const gatherTurns = 8
+// whom the last round woke are about to append again. With gatherEnough it goes ahead: the rest append while the disk is busy
+// with these, where otherwise either the disk or the processors would wait.
+const (
+	gatherTurns  = 8
+	gatherEnough = 128
+)
 
 func (c *committer) gather() {
 	before, _ := c.log.queue.depth()
 	for range gatherTurns {
+		if before >= gatherEnough {
+			return
+		}
 		runtime.Gosched()
 		now, _ := c.log.queue.depth()
 		if now == before {
