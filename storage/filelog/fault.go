@@ -147,6 +147,7 @@ func (c *committer) create() (*activeFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.Fill(c.log.opts.SegmentBytes)
 	f := newActiveFile(a)
 	c.log.files.add(f)
 	return f, nil
@@ -163,6 +164,7 @@ func (c *committer) roll() error {
 				return err
 			}
 		}
+		c.file.active.Trim()
 		c.abandonFile(false)
 	}
 	return c.begin()

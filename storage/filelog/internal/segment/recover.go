@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,8 @@ type Recovery struct {
 	// Damage is the damaged places that have records after them, and damaged copies of the header.
 	Damage []Damage
 	// Tail is what lies after the last good frame, or nil: the torn end of a write, or damage to the last frames, which
-	// nobody can tell apart. Recover cuts it off. Its Rooms are those of records in it that could be read.
+	// nobody can tell apart. Recover cuts it off. Its Rooms are those of records in it that could be read. The zeros that
+	// Active.Fill wrote ahead are none, whether they follow a good frame or a torn one; Recover cuts them off too.
 	Tail *Damage
 	// Cut is how many bytes were cut off, those of Tail.
 	Cut int64
@@ -236,7 +238,7 @@ func (r *recovery) tail() {
 	for i := range r.Damage {
 		r.Damage[i].Torn = r.Damage[i].Lost && uint64(r.Damage[i].Offset) >= r.synced
 	}
-	length := r.w.size - r.end
+	length := r.tailLength()
 	if length <= 0 {
 		return
 	}
@@ -249,6 +251,33 @@ func (r *recovery) tail() {
 		_ = r.salvage(&r.bad[i], rooms, nil) // without take it does not fail
 	}
 	r.Tail.Rooms, r.Records, r.Closed = rooms.list(), records, false
+}
+
+// tailLength is how much follows the last good frame, without zeros that were written ahead. Fewer bytes other than zero than
+// the magic of a frame has, among zeros, are no write: some bit of the zeros has flipped, or what a loss of power left of
+// a frame is less than its first bytes. No event is lost with either.
+func (r *recovery) tailLength() int64 {
+	length := r.w.size - r.end
+	if length <= 0 {
+		return 0
+	}
+	var others, last int64 // how many are not zero, and the end of the last of them
+	for at := r.end; at < r.w.size; {
+		b := r.w.upTo(at, windowBytes)
+		if n := int64(len(b) - bytes.Count(b, []byte{0})); n > 0 {
+			others += n
+			last = at + int64(len(bytes.TrimRight(b, "\x00")))
+		}
+		at += int64(len(b))
+	}
+	if r.w.failure(r.end, length) != nil {
+		return length // it was taken for zeros
+	}
+	if others <= int64(len(frameMagic)) && others < length {
+		return 0
+	}
+	// Whole sectors: the last bytes of a frame may be zeros.
+	return min(length, last-r.end+sectorBytes-1-(last-1)%sectorBytes)
 }
 
 // cut takes the tail off, so that what is written next follows the last good frame. It syncs in any case: what a process
@@ -265,10 +294,12 @@ func (r *recovery) cut(file disk.File) error {
 			return fmt.Errorf("write the header of a segment anew: %w", err)
 		}
 	}
-	if r.Tail != nil {
+	if r.w.size > r.end {
 		if err := file.Truncate(r.end); err != nil {
 			return fmt.Errorf("cut the torn end off a segment: %w", err)
 		}
+	}
+	if r.Tail != nil {
 		r.Cut = r.Tail.Length
 	}
 	if err := file.Sync(); err != nil {
