@@ -174,7 +174,7 @@ func (c *committer) place(q *request) {
 	for r.moves != q.moves {
 		moves, parts := r.moves, r.parts
 		r.mu.Unlock()
-		q.out, q.err = c.log.recall(r, parts, q.events)
+		_, q.err = c.log.recall(r, parts, q.events, q.out)
 		q.moves = moves
 		if q.err != nil {
 			q.err = notStored(q.err)
@@ -194,6 +194,7 @@ func (c *committer) board(r *room, q *request) {
 		c.rooms = append(c.rooms, r)
 	}
 	r.flight = append(r.flight, q)
+	q.boarded = true
 }
 
 // wrote notes where volatile events lie.
@@ -251,6 +252,7 @@ func (c *committer) land(requests []*request, refs []segment.Ref) {
 		r.flown = counts{}
 		top := r.positions.head
 		r.anchor = c.file.number
+		r.waiting -= len(r.flight)
 		r.mu.Unlock()
 		clear(r.flight)
 		r.flight = r.flight[:0]
@@ -275,13 +277,16 @@ func (c *committer) publish(r *room, q *request, refs []segment.Ref, now int64) 
 	}
 }
 
-// answer wakes those who wait. For those who do no more it delivers what they would have.
+// answer wakes those who wait. For those who do no more it delivers what they would have. Rooms count no more who was on
+// their flight.
 func (c *committer) answer(requests []*request) {
 	for _, q := range requests {
 		r := q.room
-		r.mu.Lock()
-		r.waiting--
-		r.mu.Unlock()
+		if !q.boarded {
+			r.mu.Lock()
+			r.waiting--
+			r.mu.Unlock()
+		}
 		if !q.answer() {
 			r.deliverPending()
 		}

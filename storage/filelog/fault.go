@@ -35,6 +35,7 @@ func (c *committer) withdraw(requests []*request, backlog []unwritten, err error
 		}
 		r.positions.withdrawn()
 		r.flown = counts{}
+		r.waiting -= len(r.flight)
 		r.mu.Unlock()
 		clear(r.flight)
 		r.flight = r.flight[:0]
