@@ -87,7 +87,7 @@ func (a *Active) Write(records []Record) ([]Ref, error) {
 		a.number = next
 		return nil, err
 	}
-	a.fillAfter(at + int64(len(a.buf)))
+	a.fillAfter(at, at+int64(len(a.buf)))
 	if _, err := a.file.WriteAt(a.buf, at); err != nil {
 		a.number = next
 		return nil, &WriteError{CutBack: a.cutBack(at, &err), Err: err}

@@ -1,14 +1,16 @@
 package segment
 
 const (
-	// maxFill is how many zeros are written ahead at most: so many bytes of records later the next fsync has a size and
-	// extents to commit again, and so many zeros that one fsync has to carry.
-	maxFill = 4 << 20
-	// minFill is how many are at least, so that a small log stays a small file.
-	minFill = 64 << 10
-	// fillChunk is how many of them one call writes, which bounds the memory for them.
-	fillChunk = 256 << 10
+	// fillStep is how many zeros are written ahead at once. Every so many bytes an fsync has a size and extents to commit after
+	// all, and that many bytes more to carry: few enough for it to take no longer than one without any of this.
+	fillStep = 128 << 10
+	// fillShare is which part of a step a write may be that begins another. For larger ones, which many share, zeros would
+	// cost the disk as much as they save.
+	fillShare = 8
 )
+
+// zeros are what is written ahead.
+var zeros [fillStep]byte
 
 // Fill has Write keep zeros ahead of what it writes, in a file that takes about limit bytes. Writing into blocks that exist
 // makes the Sync cheaper: the file system has no size and no extents to commit besides. It is for before the first Write;
@@ -24,28 +26,19 @@ func (a *Active) Trim() {
 	}
 }
 
-// fillAfter writes the next zeros if a write that ends at a place would go beyond those that are there: as many as was written
-// so far, within bounds.
-func (a *Active) fillAfter(end int64) {
-	if a.limit <= 0 || end <= a.filled {
+// fillAfter writes the next zeros if a write from one place to another would go beyond those that are there.
+func (a *Active) fillAfter(at, end int64) {
+	step := min(fillStep, a.limit/4) // a small file does not become a large one
+	if end <= a.filled || end >= a.limit || end-at > step/fillShare {
 		return
 	}
-	// A quarter of a small file, so that it does not become a large one.
-	to := min(end+min(max(end, minFill), maxFill, a.limit/4), a.limit+min(minFill, a.limit/4))
-	if to <= end {
+	if _, err := a.file.WriteAt(zeros[:step], end); err != nil {
+		// Most likely the disk is full. The records may still fit if the zeros are not in their place. If they
+		// do not, Write says so.
+		a.limit = 0
+		a.filled = a.size.Load()
+		_ = a.file.Truncate(a.filled)
 		return
 	}
-	zeros := make([]byte, min(fillChunk, to-end))
-	for at := end; at < to; at += int64(len(zeros)) {
-		zeros = zeros[:min(int64(len(zeros)), to-at)]
-		if _, err := a.file.WriteAt(zeros, at); err != nil {
-			// Most likely the disk is full. The records may still fit if the zeros are not in their place. If they
-			// do not, Write says so.
-			a.limit = 0
-			a.filled = a.size.Load()
-			a.file.Truncate(a.filled)
-			return
-		}
-	}
-	a.filled = to
+	a.filled = end + step
 }

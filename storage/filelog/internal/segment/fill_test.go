@@ -68,7 +68,7 @@ func TestFillIsBounded(t *testing.T) {
 		fsys := newFS()
 		a, w := fillable(t, fsys, limit)
 		for a.Size() < limit {
-			if n := int64(len(fsys.Bytes(active(1)))); n > limit+min(minFill, limit/4) || n > 2*a.Size()+minFill {
+			if n := int64(len(fsys.Bytes(active(1)))); n > max(limit, a.Size())+min(fillStep, limit/4) || n > a.Size()+fillStep {
 				t.Fatalf("limit %d: %d bytes of %d", limit, n, a.Size())
 			}
 			write(t, a, w.some(1)...)
