@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/liveim/im"
 	"github.com/liveim/im/storage/filelog/internal/disk/disktest"
 	"github.com/liveim/im/storage/filelog/internal/segment"
 )
@@ -135,4 +136,39 @@ func TestKillAmongZeros(t *testing.T) {
 		t.Error("no kill met zeros that were written ahead")
 	}
 	t.Logf("%d events were acknowledged, and %d zeros were found behind them", len(acked), zeros)
+}
+
+// TestFullDiskBehindZeros fills the disk while zeros are ahead: what fits into them is taken, the rest is refused, and neither
+// is otherwise after the log was opened again.
+func TestFullDiskBehindZeros(t *testing.T) {
+	fsys := disktest.New()
+	l := openFS(t, fsys, Options{})
+	must(t, l, "r", gift("first"))
+	fsys.SetCapacity(1)
+	want, refusals := "first ", 0
+	for i := range 5000 {
+		id := fmt.Sprint("g", i)
+		_, err := l.Append(context.Background(), "r", []*im.Event{gift(id)})
+		if err != nil {
+			refused(t, err)
+			if refusals++; refusals == 3 {
+				break
+			}
+			continue
+		}
+		want += id + " "
+	}
+	if refusals == 0 || want == "first " {
+		t.Fatalf("%d refusals, and %d bytes of ids were taken", refusals, len(want))
+	}
+	if got := ids(all(t, l, "r")); got != want {
+		t.Errorf("%d bytes of ids are there, want %d", len(got), len(want))
+	}
+	l.crash()
+	fsys.SetCapacity(0)
+	l = openFS(t, fsys.Kill(), Options{})
+	if got := ids(all(t, l, "r")); got != want {
+		t.Errorf("after opening %d bytes of ids are there, want %d", len(got), len(want))
+	}
+	must(t, l, "r", gift("last"))
 }
