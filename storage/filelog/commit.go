@@ -130,9 +130,7 @@ func (c *committer) round() {
 	for i := range backlog {
 		c.records = append(c.records, backlog[i].record())
 	}
-	for _, q := range requests {
-		c.place(q)
-	}
+	c.placeAll(requests)
 	wait := len(c.records) > len(backlog) || isDue(c.syncAt)
 	if len(c.records) > 0 {
 		refs, err := c.file.active.Write(c.records)
@@ -160,9 +158,27 @@ func (c *committer) round() {
 	c.land(requests, nil)
 }
 
-// place gives the events of a request their places and records.
-func (c *committer) place(q *request) {
-	r := q.room
+// placeAll places requests. It keeps the lock of a room from one request to the next: if it gave it back each time, the many who
+// are about to append to the room would take turns with it.
+func (c *committer) placeAll(requests []*request) {
+	var held *room
+	for _, q := range requests {
+		if q.room != held {
+			if held != nil {
+				held.mu.Unlock()
+			}
+			held = q.room
+			held.mu.Lock()
+		}
+		c.place(held, q)
+	}
+	if held != nil {
+		held.mu.Unlock()
+	}
+}
+
+// place gives the events of a request their places and records. r.mu is held.
+func (c *committer) place(r *room, q *request) {
 	q.first = len(c.records)
 	if q.records != nil {
 		c.records = append(c.records, q.records...)
@@ -170,21 +186,19 @@ func (c *committer) place(q *request) {
 		c.board(r, q)
 		return
 	}
-	r.mu.Lock()
-	for r.moves != q.moves {
+	for r.moves != q.moves && q.err == nil {
 		moves, parts := r.moves, r.parts
 		r.mu.Unlock()
 		_, q.err = c.log.recall(r, parts, q.events, q.out)
-		q.moves = moves
-		if q.err != nil {
-			q.err = notStored(q.err)
-			return
-		}
 		r.mu.Lock()
+		q.moves = moves
+	}
+	if q.err != nil {
+		q.err = notStored(q.err)
+		return
 	}
 	c.records = r.placeDurable(q.events, q.out, c.records)
 	q.count = len(c.records) - q.first
-	r.mu.Unlock()
 	c.board(r, q)
 }
 
