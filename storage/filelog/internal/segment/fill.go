@@ -1,16 +1,16 @@
 package segment
 
+// What is written ahead: room for stepWrites writes like the one that asks for it, within bounds. Every so many bytes an fsync has
+// a size and extents to commit after all, and these zeros to carry. A write that is longer than its share of maxStep is
+// followed by none.
 const (
-	// fillStep is how many zeros are written ahead at once. Every so many bytes an fsync has a size and extents to commit after
-	// all, and that many bytes more to carry: few enough for it to take no longer than one without any of this.
-	fillStep = 128 << 10
-	// fillShare is which part of a step a write may be that begins another. For larger ones, which many share, zeros would
-	// cost the disk as much as they save.
-	fillShare = 8
+	stepWrites = 8
+	minStep    = 128 << 10
+	maxStep    = 1 << 20
 )
 
 // zeros are what is written ahead.
-var zeros [fillStep]byte
+var zeros [maxStep]byte
 
 // Fill has Write keep zeros ahead of what it writes, in a file that takes about limit bytes. Writing into blocks that exist
 // makes the Sync cheaper: the file system has no size and no extents to commit besides. It is for before the first Write;
@@ -28,8 +28,9 @@ func (a *Active) Trim() {
 
 // fillAfter writes the next zeros if a write from one place to another would go beyond those that are there.
 func (a *Active) fillAfter(at, end int64) {
-	step := min(fillStep, a.limit/4) // a small file does not become a large one
-	if end <= a.filled || end >= a.limit || end-at > step/fillShare {
+	room := stepWrites * (end - at)
+	step := min(max(room, minStep), maxStep, a.limit/4) // a small file does not become a large one
+	if end <= a.filled || end >= a.limit || room > step {
 		return
 	}
 	if _, err := a.file.WriteAt(zeros[:step], end); err != nil {

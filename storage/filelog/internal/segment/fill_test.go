@@ -64,11 +64,11 @@ func TestTornBeforeZeros(t *testing.T) {
 
 // Small segments do not become large files, and no file more than the limit and a bit.
 func TestFillIsBounded(t *testing.T) {
-	for _, limit := range []int64{2 << 10, 100 << 10, 1 << 20} {
+	for _, limit := range []int64{2 << 10, 100 << 10, 1 << 20, 4 << 20} {
 		fsys := newFS()
 		a, w := fillable(t, fsys, limit)
 		for a.Size() < limit {
-			if n := int64(len(fsys.Bytes(active(1)))); n > max(limit, a.Size())+min(fillStep, limit/4) || n > a.Size()+fillStep {
+			if n := int64(len(fsys.Bytes(active(1)))); n > max(limit, a.Size())+min(maxStep, limit/4) || n > a.Size()+maxStep {
 				t.Fatalf("limit %d: %d bytes of %d", limit, n, a.Size())
 			}
 			write(t, a, w.some(1)...)
