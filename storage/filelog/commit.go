@@ -67,6 +67,11 @@ const (
 	gatherEnough = 128
 )
 
+// fewRequests is below how many a round lets others run once more before it waits for the disk. Whoever got a lock from the
+// committer is to run where the committer does, and the runtime takes a processor away from a system call only after a while:
+// they would miss the next fsync too. Where there are many requests, others are awake who run them.
+const fewRequests = 32
+
 func (c *committer) gather() {
 	before, _ := c.log.queue.depth()
 	for range gatherTurns {
@@ -141,6 +146,9 @@ func (c *committer) round() {
 		c.wrote(backlog, refs)
 		defer clear(c.records)
 		if wait {
+			if len(requests) < fewRequests {
+				runtime.Gosched()
+			}
 			if err := c.sync(); err != nil {
 				c.withdraw(requests, nil, err)
 				return
