@@ -47,6 +47,26 @@ func TestKillLeavesZeros(t *testing.T) {
 	}
 }
 
+// Sealing takes no harm from zeros that nobody cut off, and leaves none.
+func TestSealPassesZeros(t *testing.T) {
+	fsys := newFS()
+	a, w := fillable(t, fsys, 1<<20)
+	write(t, a, w.some(40)...)
+	if len(fsys.Bytes(active(1))) <= int(a.Size()) {
+		t.Fatal("nothing was filled")
+	}
+	events := 0
+	for info, err := range seal(t, fsys, 1, nil).Rooms() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		events += info.Events
+	}
+	if events != 45 {
+		t.Errorf("%d events, want 45", events)
+	}
+}
+
 // A frame that is torn before the zeros is a torn tail, and none of the zeros are.
 func TestTornBeforeZeros(t *testing.T) {
 	fsys := newFS()
