@@ -91,7 +91,7 @@ func TestFillIsBounded(t *testing.T) {
 			if n := int64(len(fsys.Bytes(active(1)))); n > max(limit, a.Size())+min(maxStep, limit/4) || n > a.Size()+maxStep {
 				t.Fatalf("limit %d: %d bytes of %d", limit, n, a.Size())
 			}
-			write(t, a, w.some(1)...)
+			write(t, a, w.some(1+int(limit>>14))...)
 		}
 		a.Trim()
 		if n := int64(len(fsys.Bytes(active(1)))); n != a.Size() {
