@@ -173,11 +173,11 @@ func (g *Gifts) showTop(ctx context.Context, req *im.Request) (any, error) {
 		return nil, refuse(im.CodeNotFound, "there is no list %.40q here", scope)
 	}
 	answer := TopList{Period: period, Currency: g.opts.Currency, Top: []Giver{}}
-	_, lists, err := g.readBoard(ctx, req.Room)
+	_, board, err := g.readBoard(ctx, req.Room)
 	if err != nil {
 		return nil, g.mishap("read the top givers", err)
 	}
-	if l := lists[scope]; l != nil && l.Period == period {
+	if l := board.Lists[scope]; l != nil && l.Period == period {
 		answer.Top = append(answer.Top, l.Top...)
 	}
 	return answer, nil
