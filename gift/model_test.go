@@ -84,9 +84,11 @@ type world struct {
 	book   *ledger.Memory
 	bank   *bank
 	chaos  chaos
-	hub    *imtest.Hub
-	gifts  *Gifts
-	people []*imtest.Viewer
+	nodes  [2]struct { // two processes that share the log and the ledger
+		hub    *imtest.Hub
+		gifts  *Gifts
+		people []*imtest.Viewer
+	}
 	// asked are the calls that a giver has made, with what they should cost; told is what was answered.
 	asked map[string]int64
 	told  map[string]string
@@ -94,34 +96,42 @@ type world struct {
 }
 
 func (w *world) start() {
-	w.hub = imtest.NewHub(w.t, &im.Options{
-		Log: w.log, Secret: []byte("0123456789abcdef"), Logger: slog.New(slog.DiscardHandler),
-		Limits: im.Limits{Requests: im.Unlimited},
-	})
-	o := testOptions(&faultyLedger{w.book, &w.chaos})
-	o.Expire = 10 * time.Minute
-	g, err := New(w.hub.Hub, w.bank, &o)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.gifts = g
-	w.people = nil
-	for _, user := range []string{"ann", "bob"} {
-		w.people = append(w.people, w.hub.Join("42", im.User{ID: user}))
+	for n := range w.nodes {
+		node := &w.nodes[n]
+		node.hub = imtest.NewHub(w.t, &im.Options{
+			Log: w.log, Secret: []byte("0123456789abcdef"), Logger: slog.New(slog.DiscardHandler),
+			Limits: im.Limits{Requests: im.Unlimited},
+		})
+		o := testOptions(&faultyLedger{w.book, &w.chaos})
+		o.Expire = 10 * time.Minute
+		g, err := New(node.hub.Hub, w.bank, &o)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		node.gifts, node.people = g, nil
+		for _, user := range []string{"ann", "bob"} {
+			node.people = append(node.people, node.hub.Join("42", im.User{ID: user}))
+		}
 	}
 }
 
-// crash ends the process with all that it is doing.
+// gifts are those of one of the nodes.
+func (w *world) gifts() *Gifts { return w.nodes[w.rng.IntN(2)].gifts }
+
+// crash ends the processes with all that they are doing.
 func (w *world) crash() {
-	w.gifts.end()
-	_ = w.gifts.Close(context.Background())
-	_ = w.hub.Close()
+	for n := range w.nodes {
+		node := &w.nodes[n]
+		node.gifts.end()
+		_ = node.gifts.Close(context.Background())
+		_ = node.hub.Close()
+	}
 }
 
 // call makes a call, or one again.
 func (w *world) call(person int, cid string, cost int64) {
 	body := fmt.Sprintf(`{"gift":"rose","count":%d}`, cost/99)
-	raw, err := w.people[person].CallAs("gift.send", "42", cid, json.RawMessage(body))
+	raw, err := w.nodes[w.rng.IntN(2)].people[person].CallAs("gift.send", "42", cid, json.RawMessage(body))
 	name := fmt.Sprintf("%d%s", person, cid)
 	w.asked[name] = cost
 	if err != nil {
@@ -188,14 +198,14 @@ func (w *world) step(step int) {
 		w.start()
 	case stepRefund:
 		if id, _ := w.one(); id != "" {
-			_ = w.gifts.Refund(context.Background(), id, "") // what is not delivered is refused
+			_ = w.gifts().Refund(context.Background(), id, "") // what is not delivered is refused
 		}
 	case stepNotify:
 		// The bank has it paid, or says so if that is not to be had.
 		id, cost := w.one()
 		o := Order{ID: id, Amount: cost}
 		if id != "" && w.bank.Reserve(context.Background(), o) == nil && w.bank.Commit(context.Background(), o) == nil {
-			_ = w.gifts.Notify(context.Background(), Notification{Order: id, Result: Paid, Amount: cost, Currency: "coin"})
+			_ = w.gifts().Notify(context.Background(), Notification{Order: id, Result: Paid, Amount: cost, Currency: "coin"})
 		}
 	}
 }
@@ -204,12 +214,12 @@ func (w *world) step(step int) {
 func (w *world) settle() {
 	w.chaos.set(0)
 	<-time.After(20 * time.Minute)
-	orders, err := w.gifts.Orders(context.Background(), Query{Max: 1000})
+	orders, err := w.gifts().Orders(context.Background(), Query{Max: 1000})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	events := map[string]int{}
-	for _, e := range gifts(w.t, w.hub) {
+	for _, e := range gifts(w.t, w.nodes[0].hub) {
 		events[e.ID]++
 	}
 	var delivered int64
@@ -247,7 +257,7 @@ func (w *world) settle() {
 
 // shown are the top givers in the state of the room.
 func (w *world) shown() []Giver {
-	value, version, err := w.hub.Room("42").State().Get(context.Background(), "gift.top.all")
+	value, version, err := w.nodes[0].hub.Room("42").State().Get(context.Background(), "gift.top.all")
 	var l TopList
 	if err != nil || version != 0 && json.Unmarshal(value, &l) != nil {
 		w.t.Fatal(err)
