@@ -22,7 +22,7 @@ func (g *Gifts) advance(ctx context.Context, r *record, fresh bool) {
 		case StateCharged:
 			again, err = g.deliver(ctx, r, fresh)
 		case StateCanceling, StateRefunding:
-			again, err = g.giveBack(ctx, r)
+			again, err = false, g.giveBack(ctx, r)
 		default:
 			return
 		}
@@ -90,24 +90,24 @@ func (g *Gifts) charged(ctx context.Context, r *record) error {
 }
 
 // giveBack reverses the charge of an order that is canceled or refunded.
-func (g *Gifts) giveBack(ctx context.Context, r *record) (again bool, err error) {
+func (g *Gifts) giveBack(ctx context.Context, r *record) error {
 	to := StateRefunded
 	if r.State == StateCanceling {
 		to = r.Then
 	} else if err := g.unpin(ctx, r); err != nil {
-		return false, g.postpone(ctx, r, err)
+		return g.postpone(ctx, r, err)
 	}
 	o := r.Order
-	err = g.guard.call(ctx, "Charge.Refund", func(ctx context.Context) error { return g.pay.Refund(ctx, o) })
+	err := g.guard.call(ctx, "Charge.Refund", func(ctx context.Context) error { return g.pay.Refund(ctx, o) })
 	var no *Declined
 	switch {
 	case errors.As(err, &no):
 		r.Reason = "the refund was declined: " + no.Reason
-		return false, g.move(ctx, r, StateReview, time.Time{}, nil)
+		return g.move(ctx, r, StateReview, time.Time{}, nil)
 	case err != nil:
-		return false, g.postpone(ctx, r, err)
+		return g.postpone(ctx, r, err)
 	}
-	return false, g.move(ctx, r, to, time.Time{}, nil)
+	return g.move(ctx, r, to, time.Time{}, nil)
 }
 
 // postpone has an order rest until it is asked about again.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ type board struct {
 	marking sync.Mutex // held while the entry is made due
 
 	mu     sync.Mutex // protects the fields below
-	marked time.Time  // until then the entry is not due yet, but will be
+	marked time.Time  // until then the entry has the mark of this process
 	active int        // orders whose totals are about to change
 	dirty  map[string]bool
 	anew   bool // all is to be read
@@ -79,28 +80,29 @@ func (b *board) ensureMark(ctx context.Context, g *Gifts) error {
 	return b.mark(ctx, g)
 }
 
-// mark makes the entry due in a while.
+// mark makes the entry due in a while, on behalf of this process.
 func (b *board) mark(ctx context.Context, g *Gifts) error {
 	for {
-		e, _, err := g.readBoard(ctx, b.room)
+		e, data, err := g.readBoard(ctx, b.room)
 		if err != nil {
 			return err
 		}
-		now := g.now()
-		if !e.Due.After(now.Add(2 * boardSlack)) {
-			e.Due = now.Add(boardMark)
-			_, err = g.ledger.Commit(ctx, ledger.Change{Entry: e})
-			if errors.Is(err, ledger.ErrStale) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
+		// Always a commit, even if a mark is there: one that is about to be taken away is then stale.
+		until := g.now().Add(boardMark)
+		data.Marks[g.process] = until
+		if e, err = data.entry(e); err != nil {
+			return err
 		}
-		b.mu.Lock()
-		b.marked = e.Due
-		b.mu.Unlock()
-		return nil
+		_, err = g.ledger.Commit(ctx, ledger.Change{Entry: e})
+		if errors.Is(err, ledger.ErrStale) {
+			continue
+		}
+		if err == nil {
+			b.mu.Lock()
+			b.marked = until
+			b.mu.Unlock()
+		}
+		return err
 	}
 }
 
@@ -171,24 +173,28 @@ func (g *Gifts) retireBoards() {
 // write updates the lists in the room's state, and then in the ledger.
 func (b *board) write(ctx context.Context, g *Gifts, dirty map[string]bool, anew bool) error {
 	for {
-		e, lists, err := g.readBoard(ctx, b.room)
+		e, data, err := g.readBoard(ctx, b.room)
 		if err != nil {
 			return err
 		}
+		now := g.now()
 		periods := g.periods(b.room)
 		for scope, period := range periods {
-			if lists[scope], err = g.update(ctx, lists[scope], b.room, scope, period, dirty, anew); err != nil {
+			if data.Lists[scope], err = g.update(ctx, data.Lists[scope], b.room, scope, period, dirty, anew); err != nil {
 				return err
 			}
-			if err := g.publish(ctx, b.room, scope, lists[scope], e.Version+1); err != nil {
+			if err := g.publish(ctx, b.room, scope, data.Lists[scope], e.Version+1); err != nil {
 				return err
 			}
 		}
-		if e.Data, err = json.Marshal(lists); err != nil {
-			return err
+		if anew { // of processes that are no more, or have marked it again
+			maps.DeleteFunc(data.Marks, func(_ string, until time.Time) bool { return !until.After(now) })
 		}
 		if b.idle() {
-			e.Due = time.Time{}
+			delete(data.Marks, g.process)
+		}
+		if e, err = data.entry(e); err != nil {
+			return err
 		}
 		if _, err = g.ledger.Commit(ctx, ledger.Change{Entry: e}); !errors.Is(err, ledger.ErrStale) {
 			return err
@@ -208,20 +214,46 @@ func (b *board) idle() bool {
 	return true
 }
 
-// readBoard returns the lists of a room and the entry that holds them, which is new if there is none.
-func (g *Gifts) readBoard(ctx context.Context, room string) (ledger.Entry, map[string]*ranking, error) {
-	lists := map[string]*ranking{}
+// boardData is what the ledger keeps of a board.
+type boardData struct {
+	Lists map[string]*ranking  `json:"lists"`
+	Marks map[string]time.Time `json:"marks,omitempty"` // by process: until then it will have written what it changes
+}
+
+// entry puts the board into an entry, due at its first mark.
+func (d *boardData) entry(e ledger.Entry) (ledger.Entry, error) {
+	e.Due = time.Time{}
+	for _, until := range d.Marks {
+		if e.Due.IsZero() || until.Before(e.Due) {
+			e.Due = until
+		}
+	}
+	var err error
+	e.Data, err = json.Marshal(d)
+	return e, err
+}
+
+// readBoard returns the board of a room and the entry that holds it, which is new if there is none.
+func (g *Gifts) readBoard(ctx context.Context, room string) (ledger.Entry, *boardData, error) {
+	data := &boardData{}
 	e, err := g.ledger.Get(ctx, boardKey(room))
-	if errors.Is(err, ledger.ErrNotFound) {
-		return ledger.Entry{Key: boardKey(room), Kind: kindBoard, Room: room, Data: []byte("{}")}, lists, nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		e = ledger.Entry{Key: boardKey(room), Kind: kindBoard, Room: room}
+	case err != nil:
 		return e, nil, err
+	default:
+		if err := json.Unmarshal(e.Data, data); err != nil {
+			return e, nil, fmt.Errorf("gift: the ledger's entry %q is no board: %w", e.Key, err)
+		}
 	}
-	if err := json.Unmarshal(e.Data, &lists); err != nil {
-		return e, nil, fmt.Errorf("gift: the ledger's entry %q is no board: %w", e.Key, err)
+	if data.Lists == nil {
+		data.Lists = map[string]*ranking{}
 	}
-	return e, lists, nil
+	if data.Marks == nil {
+		data.Marks = map[string]time.Time{}
+	}
+	return e, data, nil
 }
 
 // rebuildBoard takes up a board that a crash has left behind.
@@ -231,7 +263,7 @@ func (g *Gifts) rebuildBoard(_ context.Context, e ledger.Entry) error {
 	b := g.boardLocked(e.Room)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.anew, b.marked = true, e.Due
+	b.anew = true
 	b.scheduleLocked(g)
 	return nil
 }

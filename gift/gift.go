@@ -2,6 +2,7 @@ package gift
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
@@ -18,6 +19,8 @@ type Gifts struct {
 	opts   Options
 	ledger ledger.Ledger
 	guard  guard
+	// process names this one among those that share the ledger.
+	process string
 
 	life    context.Context // ends when nothing more is waited for
 	end     context.CancelFunc
@@ -49,7 +52,7 @@ func New(hub *im.Hub, charge Charge, opts *Options) (*Gifts, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	g := &Gifts{
-		hub: hub, pay: charge, opts: o, ledger: o.Ledger, guard: guard{timeout: o.ChargeTimeout},
+		hub: hub, pay: charge, opts: o, ledger: o.Ledger, guard: guard{timeout: o.ChargeTimeout}, process: rand.Text(),
 		life: life, end: end, closing: make(chan struct{}), kick: make(chan struct{}, 1), busy: make(chan struct{}, o.Workers),
 		waiters: map[string][]chan *record{}, boards: map[string]*board{}, claims: map[[2]string]*claimQueue{},
 	}

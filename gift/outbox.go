@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/liveim/im/ledger"
@@ -54,21 +55,25 @@ func (g *Gifts) workOff(ctx context.Context, work *sync.WaitGroup) (more bool, e
 		if err != nil {
 			return false, err
 		}
-		begun := 0
+		begun, taken := false, atomic.Int64{}
 		var taking sync.WaitGroup // until it is over Due has the same entries
 		for _, e := range entries {
-			if ok, err := g.take(ctx, e, work, &taking); err != nil {
+			switch e.Kind {
+			case kindOrder, kindPayout, kindPacket, kindBoard:
+			default:
+				continue
+			}
+			begun = true
+			if err := g.take(ctx, e, work, &taking, &taken); err != nil {
 				return false, err
-			} else if ok {
-				begun++
 			}
 		}
 		taking.Wait()
 		switch {
 		case len(entries) < n:
 			return false, nil
-		case begun > 0:
-			return true, nil
+		case begun:
+			return taken.Load() > 0, nil // or else the ledger takes no commits: not at once again
 		case n >= maxDuePage:
 			g.opts.Logger.Error("gift: what is due in the ledger is of others, who do not work it off; orders that were cut off wait", "entries", n)
 			return false, nil
@@ -76,23 +81,21 @@ func (g *Gifts) workOff(ctx context.Context, work *sync.WaitGroup) (more bool, e
 	}
 }
 
-// take has one entry worked on, if it is one of this package. It waits for a free worker.
-func (g *Gifts) take(ctx context.Context, e ledger.Entry, work, taking *sync.WaitGroup) (bool, error) {
-	switch e.Kind {
-	case kindOrder, kindPayout, kindPacket, kindBoard:
-	default:
-		return false, nil
-	}
+// take has one entry worked on, as soon as a worker is free.
+func (g *Gifts) take(ctx context.Context, e ledger.Entry, work, taking *sync.WaitGroup, taken *atomic.Int64) error {
 	select {
 	case g.busy <- struct{}{}:
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return ctx.Err()
 	}
 	taking.Add(1)
 	work.Go(func() {
 		defer func() { <-g.busy }()
 		e.Due = g.now().Add(g.opts.Lease)
 		out, err := g.ledger.Commit(ctx, ledger.Change{Entry: e})
+		if err == nil {
+			taken.Add(1)
+		}
 		taking.Done()
 		if err == nil {
 			err = g.workOn(ctx, out[0])
@@ -101,7 +104,7 @@ func (g *Gifts) take(ctx context.Context, e ledger.Entry, work, taking *sync.Wai
 			g.opts.Logger.Error("gift: an entry of the ledger waits for its next turn", "key", e.Key, "error", err)
 		}
 	})
-	return true, nil
+	return nil
 }
 
 // workOn takes an entry one step on.

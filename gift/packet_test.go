@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/liveim/im"
+	"github.com/liveim/im/imtest"
 )
 
 func TestSplit(t *testing.T) {
@@ -176,9 +178,11 @@ func TestPayoutsAreRepeated(t *testing.T) {
 	})
 }
 
-// A18: 10,000 claims of one red packet, all at once and a fifth of them twice, share out its sum and no more.
+// A18: 10,000 claims of one red packet, all at once, a fifth of them twice, on two nodes that share a ledger, share out its
+// sum and no more.
 func TestTenThousandClaims(t *testing.T) {
 	s := newSite(t, nil, nil)
+	nodes := []*Gifts{s.gifts, open(t, imtest.NewHub(t, &im.Options{Logger: slog.New(slog.DiscardHandler)}), s.bank, &s.opts)}
 	const users, shares, sum = 10_000, 500, 1_000_003
 	id := sendPacket(t, s, sum, shares, SplitLucky)
 	var mu sync.Mutex
@@ -190,7 +194,7 @@ func TestTenThousandClaims(t *testing.T) {
 		wg.Go(func() {
 			user := fmt.Sprint("u", n%users)
 			body, _ := json.Marshal(map[string]string{"packet": id})
-			a, err := s.gifts.claim(t.Context(), &im.Request{Op: "packet.claim", Room: "42", User: im.User{ID: user}, Body: body})
+			a, err := nodes[n%3%2].claim(t.Context(), &im.Request{Op: "packet.claim", Room: "42", User: im.User{ID: user}, Body: body})
 			mu.Lock()
 			defer mu.Unlock()
 			switch {

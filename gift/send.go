@@ -95,7 +95,7 @@ func (g *Gifts) placeNew(ctx context.Context, req *im.Request, id, ask string, c
 	}
 	r.Day = now.In(g.opts.Zone).Format(time.DateOnly)
 	if g.opts.Stream != nil {
-		r.Stream = g.opts.Stream(req.Room)
+		r.Stream = g.stream(req.Room)
 	}
 	r.Body.Type, r.Body.Order, r.Body.Amount, r.Body.Currency = r.Sort, id, r.Amount, r.Currency
 	if err := g.move(ctx, r, StatePending, g.now().Add(g.opts.Lease), nil); err != nil {
@@ -122,20 +122,21 @@ func (g *Gifts) load(ctx context.Context, id string) (*record, error) {
 func (g *Gifts) await(ctx context.Context, r *record, told chan *record) *record {
 	patience := time.NewTimer(g.opts.Answer)
 	defer patience.Stop()
-	for {
+	for waiting := true; waiting && !r.State.Final(); {
 		select {
 		case r = <-told:
-			if r.State.Final() {
-				return r
-			}
+			continue
 		case <-patience.C:
-			return r
 		case <-ctx.Done():
-			return r
 		case <-g.life.Done():
-			return r
 		}
+		waiting = false
 	}
+	select {
+	case r = <-told: // both came at once
+	default:
+	}
+	return r
 }
 
 // wait begins to listen to an order. The channel holds the newest record.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -32,9 +33,19 @@ func (g *Gifts) ranked(r *record) bool {
 func (g *Gifts) periods(room string) map[string]string {
 	p := map[string]string{scopeDay: g.now().In(g.opts.Zone).Format(time.DateOnly), scopeAll: ""}
 	if g.opts.Stream != nil {
-		p[scopeStream] = g.opts.Stream(room)
+		p[scopeStream] = g.stream(room)
 	}
 	return p
+}
+
+// stream asks the host which stream is on. A panic of its code does not end the process.
+func (g *Gifts) stream(room string) (name string) {
+	defer func() {
+		if p := recover(); p != nil {
+			g.opts.Logger.Error("gift: Options.Stream panicked", "room", room, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	return g.opts.Stream(room)
 }
 
 // totalPrefix begins the keys of what the givers of a room have given in a period. The user's id follows.
@@ -173,11 +184,11 @@ func (g *Gifts) showTop(ctx context.Context, req *im.Request) (any, error) {
 		return nil, refuse(im.CodeNotFound, "there is no list %.40q here", scope)
 	}
 	answer := TopList{Period: period, Currency: g.opts.Currency, Top: []Giver{}}
-	_, lists, err := g.readBoard(ctx, req.Room)
+	_, board, err := g.readBoard(ctx, req.Room)
 	if err != nil {
 		return nil, g.mishap("read the top givers", err)
 	}
-	if l := lists[scope]; l != nil && l.Period == period {
+	if l := board.Lists[scope]; l != nil && l.Period == period {
 		answer.Top = append(answer.Top, l.Top...)
 	}
 	return answer, nil

@@ -34,6 +34,14 @@ type stormAccount struct {
 	commits                     int // times that money was taken
 }
 
+// taken is what the bank has of the giver's money.
+func (a *stormAccount) taken() int64 {
+	if a.committed && !a.undone {
+		return a.amount
+	}
+	return 0
+}
+
 // declines tells of an order whether it is declined.
 func declines(id string) bool {
 	h := fnv.New32a()

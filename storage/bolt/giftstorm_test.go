@@ -66,6 +66,21 @@ func TestGiftStormChild(t *testing.T) {
 		TopEvery: 200 * time.Millisecond, Logger: quiet,
 	})
 	fail(err)
+	mux := stormHandler(hub, gifts)
+	var ln net.Listener
+	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() { // the one before died a moment ago
+		if ln, err = net.Listen("tcp", os.Getenv(stormAddr)); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	fail(err)
+	go func() { _ = (&http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}).Serve(ln) }()
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(1) // the parent is gone
+}
+
+// stormHandler serves the hub, refunds, and how many orders are not final.
+func stormHandler(hub *im.Hub, gifts *gift.Gifts) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/im/", http.StripPrefix("/im", hub))
 	mux.HandleFunc("/refund", func(w http.ResponseWriter, r *http.Request) {
@@ -85,16 +100,7 @@ func TestGiftStormChild(t *testing.T) {
 		}
 		fmt.Fprint(w, left)
 	})
-	var ln net.Listener
-	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() { // the one before died a moment ago
-		if ln, err = net.Listen("tcp", os.Getenv(stormAddr)); err == nil || time.Now().After(deadline) {
-			break
-		}
-	}
-	fail(err)
-	go func() { _ = (&http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}).Serve(ln) }()
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	os.Exit(1) // the parent is gone
+	return mux
 }
 
 // TestGiftStorm has many givers send gifts, a fifth of them twice, to a hub that is killed every two seconds, with a bank that
@@ -253,63 +259,69 @@ func (s *storm) check() {
 	orders, totals := s.readLedger()
 	events := s.readLog()
 	states := map[gift.State]int{}
-	var delivered int64
+	var delivered, taken int64
 	for id, o := range orders {
 		states[o.State]++
-		e := events[id]
-		a := s.bank.book[id]
-		var taken int64
-		if a != nil && a.committed && !a.undone {
-			taken = a.amount
-		}
-		switch o.State {
-		case gift.StateDelivered:
+		if o.State == gift.StateDelivered {
 			delivered += o.Amount
-			if e != 1 || taken != o.Amount || a.commits != 1 {
-				t.Errorf("order %s is delivered, the room has %d events of it, and the bank has taken %d of %d", id, e, taken, o.Amount)
-			}
-		case gift.StateRefunded:
-			if e != 1 || taken != 0 {
-				t.Errorf("order %s is refunded, the room has %d events of it, and the bank has %d", id, e, taken)
-			}
-		case gift.StateFailed, gift.StateCanceled:
-			if e != 0 || taken != 0 {
-				t.Errorf("order %s is %s, the room has %d events of it, and the bank has %d", id, o.State, e, taken)
-			}
-		default:
-			t.Errorf("order %s ends as %s (%s)", id, o.State, o.Reason)
 		}
+		s.checkOrder(&o, events[id])
 		delete(events, id)
 	}
-	var taken int64
 	for id, a := range s.bank.book {
 		if _, ok := orders[id]; !ok {
 			t.Errorf("the bank has an order %s that the ledger has not", id)
 		}
-		if a.committed && !a.undone {
-			taken += a.amount
-		}
+		taken += a.taken()
 	}
 	if len(events) > 0 {
 		t.Errorf("the rooms have events of %d orders that the ledger has not", len(events))
 	}
-	known := map[string]string{}
-	for gift, id := range s.orders {
-		if other := known[id]; id != "" && other != "" {
-			t.Errorf("%s and %s are one order", gift, other)
-		}
-		known[id] = gift
-		if _, ok := orders[id]; id != "" && !ok {
-			t.Errorf("the order of %s is lost", gift)
-		}
-	}
-	if len(orders) != len(s.orders) {
-		t.Errorf("%d orders of %d gifts", len(orders), len(s.orders))
-	}
+	s.checkTold(orders)
 	if taken != delivered || totals != delivered {
 		t.Errorf("the bank has %d, delivered was %d, the top givers have %d", taken, delivered, totals)
 	}
 	t.Logf("charged %d = delivered %d = counted %d; orders %v", taken, delivered, totals, states)
+}
+
+// checkOrder compares one order with the bank, and with how many events the room has of it.
+func (s *storm) checkOrder(o *gift.Order, events int) {
+	a := s.bank.book[o.ID]
+	if a == nil {
+		a = &stormAccount{}
+	}
+	ok := false
+	switch o.State {
+	case gift.StateDelivered:
+		ok = events == 1 && a.taken() == o.Amount && a.commits == 1
+	case gift.StateRefunded:
+		ok = events == 1 && a.taken() == 0
+	case gift.StateFailed, gift.StateCanceled:
+		ok = events == 0 && a.taken() == 0
+	}
+	if !ok {
+		s.t.Errorf("order %s of %d ends as %s (%s), the room has %d events of it, the bank has %d, taken %d times", o.ID, o.Amount, o.State, o.Reason, events, a.taken(), a.commits)
+	}
+}
+
+// checkTold compares the orders with what the givers were told.
+func (s *storm) checkTold(orders map[string]gift.Order) {
+	known := map[string]string{}
+	for what, id := range s.orders {
+		if id == "" {
+			continue
+		}
+		if other := known[id]; other != "" {
+			s.t.Errorf("%s and %s are one order", what, other)
+		}
+		known[id] = what
+		if _, ok := orders[id]; !ok {
+			s.t.Errorf("the order of %s is lost", what)
+		}
+	}
+	if len(orders) != len(s.orders) {
+		s.t.Errorf("%d orders of %d gifts", len(orders), len(s.orders))
+	}
 }
 
 // readLedger returns all orders, and what the givers have given over all rooms.
