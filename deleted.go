@@ -56,15 +56,6 @@ func (d *deleted) has(e *Event) bool {
 	})
 }
 
-// mayHave reports whether has might be true, of an event of which only the place and the sender are known.
-func (d *deleted) mayHave(seq uint64, from string) bool {
-	if seq <= d.floor || d.n > 0 && len(d.users[from]) > 0 {
-		return true
-	}
-	_, ok := slices.BinarySearch(d.seqs, seq)
-	return ok
-}
-
 // add notes a deletion.
 func (d *deleted) add(by *Deletion, limits deletedLimits) {
 	for _, seq := range by.Seqs {

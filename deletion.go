@@ -270,6 +270,15 @@ func (d *Deletion) Deletes(e *Event) bool {
 	return d.User != "" && e.From.ID == d.User && slices.Contains(d.Kinds, e.Kind) && !e.At.Before(d.Since)
 }
 
+// mayDelete reports whether Deletes might, of an event of which only the place and the sender are known.
+func (d *Deletion) mayDelete(seq uint64, from string) bool {
+	if d.User != "" && d.User == from {
+		return true
+	}
+	_, ok := slices.BinarySearch(d.Seqs, seq)
+	return ok
+}
+
 // isDeletion reports whether a body is one of Remove.
 func isDeletion(body json.RawMessage) bool {
 	var b struct {

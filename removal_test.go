@@ -17,7 +17,20 @@ import (
 
 // Over a restart what was deleted stays so, also where the log has forgotten the deletion and keeps what it was of.
 func TestDeletedStaysSoOverARestart(t *testing.T) {
-	log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepEvents: 5})
+	for name, tt := range map[string]struct {
+		keep int // events that are not volatile
+		stop func(*im.Hub) error
+		want string
+	}{
+		"from a snapshot": {5, func(h *im.Hub) error { return h.Shutdown(t.Context()) }, `danmaku"spam 3" chat1 chat2 chat3 chat4 chat5`},
+		"from the log":    {0, (*im.Hub).Close, `danmaku"spam 3" moderation moderation chat0 chat1 chat2 chat3 chat4 chat5`},
+	} {
+		t.Run(name, func(t *testing.T) { restartDeleted(t, tt.keep, tt.stop, tt.want) })
+	}
+}
+
+func restartDeleted(t *testing.T, keep int, stop func(*im.Hub) error, want string) {
+	log, err := im.NewMemoryLog(&im.MemoryLogOptions{KeepEvents: keep})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +58,7 @@ func TestDeletedStaysSoOverARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := hub.Shutdown(t.Context()); err != nil {
+	if err := stop(hub); err != nil {
 		t.Fatal(err)
 	}
 	again, err := im.New(imtest.BearerUser, &im.Options{Log: noEraser{log}, Pressure: calm})
@@ -56,13 +69,16 @@ func TestDeletedStaysSoOverARestart(t *testing.T) {
 	var shown []string
 	page, err = again.Room("42").History(t.Context(), im.HistoryQuery{})
 	for _, e := range page.Events {
+		if e.Kind == im.Moderation {
+			e = &im.Event{Kind: e.Kind}
+		}
 		shown = append(shown, string(e.Kind)+string(e.Body))
 	}
-	if got := strings.Join(shown, " "); err != nil || got != `danmaku"spam 3" chat1 chat2 chat3 chat4 chat5` {
+	if got := strings.Join(shown, " "); err != nil || got != want {
 		t.Errorf("after the restart the room shows %s, %v", got, err)
 	}
 	raw, err := log.Read(t.Context(), "42", im.Range{Max: math.MaxInt})
-	if err != nil || len(raw.Events) != 9 || len(raw.Events[0].Body) == 0 {
+	if err != nil || len(raw.Events) < 9 || len(raw.Events[0].Body) == 0 {
 		t.Errorf("the log keeps %d events, %v: the test is of those that are hidden", len(raw.Events), err)
 	}
 }
@@ -159,7 +175,7 @@ func TestRemoveRefuses(t *testing.T) {
 		"a merged kind":       {im.Removal{User: "a", Kinds: []im.Kind{"wave"}}, im.CodeBadRequest},
 		"a state":             {im.Removal{Positions: []im.Position{state}}, im.CodeBadRequest},
 		"another epoch":       {im.Removal{Positions: other("other", 1)}, im.CodeNotFound},
-		"after the head":      {im.Removal{Positions: other(state.Epoch, state.Seq+1000)}, im.CodeNotFound},
+		"after the head":      {im.Removal{Positions: other(state.Epoch, state.Seq+100)}, im.CodeNotFound},
 		"the start":           {im.Removal{Positions: other(state.Epoch, 0)}, im.CodeNotFound},
 		"an unknown id":       {im.Removal{IDs: []string{chat.ID, "unknown"}}, im.CodeNotFound},
 		"too many":            {im.Removal{Positions: make([]im.Position, 201)}, im.CodeBadRequest},

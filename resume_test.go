@@ -3,6 +3,7 @@ package im_test
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ func TestF17ResumeStateMachine(t *testing.T) {
 				"rejoin": m.rejoin,
 				"wait":   func(rt *rapid.T) { pass(time.Duration(rapid.IntRange(1, 1500).Draw(rt, "ms")) * time.Millisecond) },
 				"lose":   m.loseLog,
+				"remove": m.remove,
 			})
 			m.drain()
 		})
@@ -45,7 +47,8 @@ type logged struct {
 	pos   im.Position
 	class im.Class
 	id    string
-	state bool // all of the same key
+	state bool   // all of the same key
+	gone  uint64 // the seq of its deletion; 0: it was not deleted
 }
 
 type resumeMachine struct {
@@ -103,14 +106,40 @@ func (m *resumeMachine) send(rt *rapid.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			m.events = append(m.events, logged{pos, im.Critical, "", true})
+			m.events = append(m.events, logged{pos, im.Critical, "", true, 0})
 			continue
 		}
 		e, err := room.Send(m.rt.Context(), kind, fmt.Sprintf("%d %0*d", m.made, rapid.IntRange(1, 200).Draw(rt, "size"), 0))
 		if err != nil {
 			rt.Fatal(err)
 		}
-		m.events = append(m.events, logged{e.Pos, e.Class, e.ID, false})
+		m.events = append(m.events, logged{e.Pos, e.Class, e.ID, false, 0})
+	}
+}
+
+// remove deletes an event, be it there still or not.
+func (m *resumeMachine) remove(rt *rapid.T) {
+	if len(m.events) == 0 {
+		return
+	}
+	e := &m.events[rapid.IntRange(0, len(m.events)-1).Draw(rt, "event")]
+	if e.id == "" || e.gone > 0 {
+		return
+	}
+	by, err := m.hub.Room("42").Remove(m.rt.Context(), im.Removal{Positions: []im.Position{e.pos}})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	e.gone = by.Pos.Seq
+	m.events = append(m.events, logged{by.Pos, im.Critical, "", false, 0})
+}
+
+// clean holds that an entry holds nothing that was deleted before it.
+func (m *resumeMachine) clean(rt *rapid.T, entry *imtest.Entry) {
+	for _, e := range m.events {
+		if e.gone > 0 && e.gone <= entry.Pos.Seq && slices.ContainsFunc(entry.Events, func(got *im.Event) bool { return got.Pos == e.pos }) {
+			rt.Fatalf("an entry at %v holds event %v, which was deleted at %d", entry.Pos, e.pos, e.gone)
+		}
 	}
 }
 
@@ -145,6 +174,7 @@ func (m *resumeMachine) enter(rt *rapid.T, f *follower) {
 	if err != nil {
 		rt.Fatal(err)
 	}
+	m.clean(rt, e)
 	f.take(rt, e)
 	m.check(rt, f)
 }
@@ -214,6 +244,7 @@ func (m *resumeMachine) see(rt *rapid.T, f *follower, u imtest.Update) bool {
 	case "gap":
 		f.missed += u.Missed
 	case "reset":
+		m.clean(rt, u.Entry)
 		f.take(rt, u.Entry)
 	case "tier":
 		f.lowered = u.ByServer
@@ -258,7 +289,7 @@ func (m *resumeMachine) check(rt *rapid.T, f *follower) {
 		if e.pos.Epoch != f.pos.Epoch || e.pos.Seq <= f.from.Seq || e.pos.Seq > f.pos.Seq {
 			continue
 		}
-		if f.have[fmt.Sprint(e.pos.Seq)] {
+		if f.have[fmt.Sprint(e.pos.Seq)] || e.gone > 0 {
 			continue
 		}
 		switch {

@@ -10,13 +10,21 @@ import (
 	"github.com/liveim/im/internal/wire"
 )
 
-// withdrawLocked takes what was deleted out of what sessions have yet to get, and returns what is left of items, which
-// are to be added to that.
+// withdrawLocked takes what c.incoming deletes out of what sessions have yet to get, and returns what is left of items,
+// which are to be added to that.
 func (c *core) withdrawLocked(items []fanout.Item) []fanout.Item {
 	c.deletions.Add(1)
 	c.entries.byTier = [len(c.entries.byTier)]*newestEvents{}
+	var fresh []Deletion
+	for _, e := range c.incoming {
+		if d, ok := DeletionOf(e); ok {
+			fresh = append(fresh, d)
+		}
+	}
 	gone := func(it *fanout.Item) bool {
-		return c.fold.deleted.mayHave(it.Seq, it.From) && c.fold.deleted.has(decodeItem(it))
+		// Few are decoded: not those of users whose earlier messages were deleted before.
+		may := it.Seq <= c.fold.deleted.floor || slices.ContainsFunc(fresh, func(d Deletion) bool { return d.mayDelete(it.Seq, it.From) })
+		return may && c.fold.deleted.has(decodeItem(it))
 	}
 	removed := c.feed.Remove(gone)
 	kept := items[:0]

@@ -34,6 +34,7 @@ export async function main(saved: Position | null): Promise<Position | null> {
     console.log(e.replayed, seq, e.from?.name, text);
   });
   room.on('reset', ({ position, online }) => console.log(position.epoch, online));
+  room.on('removed', ({ has, seqs, user, reason }) => console.log(seqs.length, user, reason, has({ seq: 1, id: 'e', kind: 'chat', at: 0, body: null })));
   room.on('online', ({ count, joined }) => console.log(count, joined?.names.join(), (joined?.n ?? 0) + 1));
   room.on('left', (error) => console.log(error.code, error.retry));
   room.on('fate', ({ cid, status, error }) => console.log(cid, status, error?.reason));
