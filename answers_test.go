@@ -115,6 +115,7 @@ var endpoints = []endpoint{
 	{"/client.js", "GET, HEAD", 200, "text/javascript; charset=utf-8", false},
 	{"/client.d.ts", "GET, HEAD", 200, "text/typescript; charset=utf-8", false},
 	{"/danmaku.js", "GET, HEAD", 200, "text/javascript; charset=utf-8", false},
+	{"/features.js", "GET, HEAD", 200, "text/javascript; charset=utf-8", false},
 	{"/danmaku.d.ts", "GET, HEAD", 200, "text/typescript; charset=utf-8", false},
 	{"/diagnose.js", "GET, HEAD", 200, "text/javascript; charset=utf-8", false},
 	{"/diagnose.d.ts", "GET, HEAD", 200, "text/typescript; charset=utf-8", false},

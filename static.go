@@ -34,6 +34,8 @@ var staticFiles = map[string]staticFile{
 	"/client.d.ts":   {"im.d.ts", typeTS},
 	"/danmaku.js":    {"danmaku.js", typeJS},
 	"/danmaku.d.ts":  {"danmaku.d.ts", typeTS},
+	"/features.js":   {"features.js", typeJS},
+	"/features.d.ts": {"features.d.ts", typeTS},
 	"/diagnose.js":   {"diagnose.js", typeJS},
 	"/diagnose.d.ts": {"diagnose.d.ts", typeTS},
 	"/doctor":        {"doctor.html", typeHTML},

@@ -355,6 +355,8 @@ export interface Room<Body = any> {
   readonly state: State;
   /** How many are in the room. */
   readonly online: number;
+  /** What the room was told last that is of interest now, by kind: `presence` for example. News come with 'online', 'reset' and 'resumed'. See `people` of features.js. */
+  readonly told: Readonly<Record<string, any>>;
   /** Behind what the page has seen; null before the first reset is complete. */
   readonly position: Position | null;
   readonly tier: Tier;

@@ -587,6 +587,7 @@ class Membership {
   seen = null; // where the page is
   state = new Map();
   online = 0;
+  told = {}; // what is of interest now, by kind
   error = null; // why this is over
   in = false; // joined over the present link
   joining = null; // the call of the join under way
@@ -629,6 +630,7 @@ class Membership {
     const newer = !goesOn || pos.seq >= this.pos.seq || !this.entered;
     const changed = newer ? this.replace(m.state) : [];
     this.online = m.online ?? this.online;
+    this.told = m.told ?? {};
     const about = { position: pos, missed: m.missed ?? 0, online: this.online };
     if (goesOn) {
       if (!unasked) this.show('resumed', about);
@@ -1569,6 +1571,7 @@ class Core {
   #fold(r, m) {
     if (m.op === 'online') {
       r.online = m.count;
+      r.told = m.told ?? r.told;
       return r.show('online', m.joined ? { count: m.count, joined: m.joined } : { count: m.count });
     }
     if (m.op === 'fate') {
@@ -1670,6 +1673,11 @@ class Room {
   /** How many are in the room, as the server said last. */
   get online() {
     return this.#r.online;
+  }
+
+  /** What the room was told last, by kind, that is of interest now and not later. */
+  get told() {
+    return this.#r.told;
   }
 
   /** Behind what the page has seen: `{epoch, seq}` for `since` of a later join, or null before the first reset is complete. */

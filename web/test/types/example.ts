@@ -1,6 +1,7 @@
 // A page that uses the types as a page would. `npm run types` checks it.
 
-import { connect, ImError, type ConnectionStatus, type Position } from '../../im.js';
+import { gifts, likes, moderation, people } from '../../features.js';
+import { connect, ImError, type ConnectionStatus, type Position, type Room } from '../../im.js';
 
 interface Text {
   text: string;
@@ -79,4 +80,26 @@ export function wrong(): void {
   client.on('message', () => {});
   // @ts-expect-error status is a union
   console.log(client.status.transport);
+}
+
+export async function features(room: Room): Promise<void> {
+  const shop = gifts(client, room);
+  shop.on('combo', ({ from, gift, count, grew }) => console.log(from?.name, gift, count + grew));
+  shop.on('paid', (e) => console.log(e.body.text));
+  const { gifts: all, tiers } = await shop.list();
+  const { state } = await shop.send('rose', { count: 3, price: all[0]?.price });
+  await shop.pay('hi', tiers[0]?.amount ?? 1, { cid: 'c-2' });
+  await shop.packets.open(100, 10, { split: 'even' });
+  console.log(state, shop.givers.stream?.top[0]?.amount, shop.pins[0]?.from?.name);
+  likes(room, { kind: 'heart' }).on('milestone', ({ n }) => console.log(n.toFixed()));
+  const here = people(client, room);
+  here.on('change', ({ members, count }) => console.log(members?.[0]?.name, count));
+  const staff = moderation(client, room);
+  staff.on('queue', (waiting) => console.log(waiting[0]?.why));
+  await staff.mute({ user: 'u2', by: 'device' }, { ms: 600_000 });
+  await staff.pin({ id: 'rules', text: 'be kind' });
+  // @ts-expect-error neither a message nor a text
+  await staff.pin({ ms: 5 });
+  // @ts-expect-error there is no such list
+  await shop.top('week');
 }
