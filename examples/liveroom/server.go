@@ -127,8 +127,16 @@ func (s *server) plugIn(orders ledger.Ledger) (err error) {
 	if s.people, err = presence.New(s.hub, &presence.Options{Except: []string{botRole}}); err != nil {
 		return err
 	}
-	s.reactions, err = reaction.New(s.hub, &reaction.Options{At: []uint64{100, 1000}, Every: 10_000})
+	s.reactions, err = reaction.New(s.hub, &reaction.Options{At: []uint64{100, 1000}, Every: 10_000, Body: milestone})
 	return err
+}
+
+// milestone is what the room is told of so many likes: the text is for pages that only know notices.
+func milestone(_ string, m reaction.Milestone) any {
+	return struct {
+		reaction.Milestone
+		Text string `json:"text"`
+	}{m, fmt.Sprintf("❤ × %d", m.N)}
 }
 
 // unplug ends them, those that were made, while the hub goes on: what they still have to do is done by it.

@@ -218,6 +218,7 @@ function show({ id, kind, from, body, n: count = 1, replayed }) {
       if (!replayed) likes.grow(body);
       break;
     case 'gift':
+      if (body?.type === 'paid') chat.say({ name, text: clean(body.text), own: mine, old: replayed });
       if (!isGift(body?.gift)) break; // a newer one
       chat.gift({ name, text: text.gave(text[body.gift]), picture: picture(body.gift), own: mine, old: replayed });
       if (replayed) break;
@@ -301,7 +302,7 @@ $('like').addEventListener('click', () => likes.add());
 new GiftRow($('gifts'), $('gift'), text, async (gift) => {
   try {
     inRoom();
-    await client.call('demo.gift', room, { gift }, { signal: AbortSignal.timeout(patience) });
+    await client.call('gift.send', room, { gift, count: 1 }, { signal: AbortSignal.timeout(patience) });
   } catch (error) {
     toast(explain(error));
   }
