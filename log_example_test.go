@@ -1,9 +1,9 @@
 package im_test
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -54,29 +54,14 @@ func (l *mapLog) store(room string, e im.Event) *im.Event {
 	return &e
 }
 
-// find returns all events of a range, for Read and Follow.
-func (l *mapLog) find(ctx context.Context, room string, r im.Range) ([]*im.Event, error) {
-	end := uint64(len(l.rooms[room]))
-	known := func(p im.Position) bool { return p.IsZero() || p.Epoch == "only" }
-	if !known(r.After) || !known(r.Before) || r.After.Seq > end {
-		return nil, fmt.Errorf("room %q, from %s to %s: %w", room, r.After, r.Before, im.ErrGap)
-	}
-	if !r.Before.IsZero() {
-		end = min(end, max(r.Before.Seq, 1)-1)
-	}
-	return l.rooms[room][min(r.After.Seq, end):end], ctx.Err()
-}
-
 func (l *mapLog) Read(ctx context.Context, room string, r im.Range) (im.Page, error) {
+	head, err := l.Head(ctx, room)
+	if err != nil {
+		return im.Page{}, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	events, err := l.find(ctx, room, r)
-	n := min(len(events), cmp.Or(max(r.Max, 0), im.DefaultPage))
-	page := im.Page{Events: events[:n], More: n < len(events)}
-	if r.Newest {
-		page.Events = events[len(events)-n:]
-	}
-	return page, err
+	return im.PageOf(l.rooms[room], head, r)
 }
 
 func (l *mapLog) Head(ctx context.Context, room string) (im.Position, error) {
@@ -86,14 +71,18 @@ func (l *mapLog) Head(ctx context.Context, room string) (im.Position, error) {
 }
 
 func (l *mapLog) Follow(ctx context.Context, room string, after im.Position, deliver func([]*im.Event, error)) (func(), error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	stored, err := l.find(ctx, room, im.Range{After: after})
+	head, err := l.Head(ctx, room)
 	if err != nil {
 		return nil, err
 	}
-	if len(stored) > 0 {
-		deliver(stored, nil)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	stored, err := im.PageOf(l.rooms[room], head, im.Range{After: after, Max: math.MaxInt})
+	if err != nil {
+		return nil, err
+	}
+	if len(stored.Events) > 0 {
+		deliver(stored.Events, nil)
 	}
 	l.followers[room] = append(l.followers[room], &deliver)
 	return func() {

@@ -159,7 +159,7 @@ func TestRemoveRefuses(t *testing.T) {
 		"a merged kind":       {im.Removal{User: "a", Kinds: []im.Kind{"wave"}}, im.CodeBadRequest},
 		"a state":             {im.Removal{Positions: []im.Position{state}}, im.CodeBadRequest},
 		"another epoch":       {im.Removal{Positions: other("other", 1)}, im.CodeNotFound},
-		"after the head":      {im.Removal{Positions: other(state.Epoch, state.Seq+1)}, im.CodeNotFound},
+		"after the head":      {im.Removal{Positions: other(state.Epoch, state.Seq+1000)}, im.CodeNotFound},
 		"the start":           {im.Removal{Positions: other(state.Epoch, 0)}, im.CodeNotFound},
 		"an unknown id":       {im.Removal{IDs: []string{chat.ID, "unknown"}}, im.CodeNotFound},
 		"too many":            {im.Removal{Positions: make([]im.Position, 201)}, im.CodeBadRequest},

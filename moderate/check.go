@@ -49,8 +49,10 @@ type Verdict struct {
 	Text   string // of Mask: what is shown instead
 	Rule   string // which check, or which entry of a list, it was: for the staff
 	Reason string // a sentence for the staff
-	// Tell is what the sender is told of a Block in place of Options.BlockedReason.
+	// Tell is what the sender is told of a Block in place of Options.BlockedReason, and Wait after which time the same
+	// message would be let through: 0 if that is not known, or never.
 	Tell string
+	Wait time.Duration
 }
 
 // Check looks at a message. It is called from many goroutines at once, must honour ctx, which ends with the hub's
@@ -135,6 +137,9 @@ func (m *Moderation) screen(ctx context.Context, d *im.Draft, shadowed bool, nex
 			tell := v.Tell
 			if tell == "" {
 				tell = m.opts.BlockedReason
+			}
+			if v.Wait > 0 {
+				return im.Receipt{}, &im.Error{Code: im.CodeRateLimited, Reason: tell, RetryAfter: v.Wait}
 			}
 			return im.Receipt{}, &im.Error{Code: im.CodeForbidden, Reason: tell}
 		}

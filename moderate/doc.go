@@ -4,7 +4,7 @@
 //
 //	hub, err := im.New(auth, &im.Options{ … })
 //	mod, err := moderate.New(hub, &moderate.Options{
-//		Checks: []moderate.Check{moderate.Words(list), moderate.Links(text.Links{})},
+//		Checks: []moderate.Check{moderate.Text(policy), moderate.Words(list), moderate.Links(links)},
 //		Audit:  record.Record,
 //	})
 //	defer mod.Close()
@@ -30,7 +30,8 @@
 //
 // Each message of a client runs through Options.Checks in order, until one does not allow it. A check says [Allow],
 // [Mask] with another text, [Hold] for a moderator, or [Block], and why. The reason is for the staff; the sender
-// is told Options.BlockedReason.
+// is told Options.BlockedReason. [Text], [Words], [Links] and [Repeats] make checks of what the packages text and words
+// bring, [Classify] one of a model that may be slow.
 //
 // # Why
 //

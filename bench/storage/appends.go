@@ -67,9 +67,11 @@ func storeAppends(s Store, rooms []string, writers int, warm, lasts time.Duratio
 	for w := range writers {
 		all.Go(func() {
 			prefix := "w" + strconv.Itoa(w) + "-" + events[w].Digest[:8] + "-"
+			id := []byte(prefix)
 			for i := w; !stop.Load(); i++ {
 				e := *events[i%len(events)]
-				e.ID, e.At = prefix+strconv.Itoa(i), time.Now()
+				id = strconv.AppendInt(id[:len(prefix)], int64(i), 10)
+				e.ID, e.At = string(id), time.Now()
 				if err := s.Append(ctx, rooms[i%len(rooms)], &e); err != nil {
 					cancel(err)
 					return

@@ -32,6 +32,7 @@ type Config struct {
 	Stall func(peer, dir string, lasts, stalls time.Duration) (StallResult, error)
 
 	Warm, For   time.Duration // of appends and latency
+	Writers     []int         // that append at once; a measurement each
 	Fsyncs      int           // by which one fsync is measured
 	OpenBytes   int64         // of the log that is opened
 	OpenTail    int           // events that a process appends to it before it is killed the first time
@@ -43,7 +44,7 @@ type Config struct {
 
 // Long fills in what a measurement that counts has; Short is to see whether it works.
 func (c *Config) Long() {
-	c.Warm, c.For, c.Fsyncs = 300*time.Millisecond, time.Second, 3000
+	c.Warm, c.For, c.Fsyncs, c.Writers = 300*time.Millisecond, time.Second, 3000, writerCounts
 	c.OpenBytes, c.OpenTail, c.Events, c.Pages = 1<<30, 150_000, 1_000_000, 3000
 	c.StallAround, c.StallFor = 2*time.Second, 5*time.Second
 }
@@ -57,6 +58,7 @@ func (c *Config) Short() {
 
 const rate = 5000 // events a second, for the latency
 
+// writerCounts are the columns of the appends.
 var writerCounts = []int{1, 8, 64, 512}
 
 func writersColumn(n int) string {
@@ -116,7 +118,7 @@ func (c *Config) report(scenario string, p Peer, round int, values map[string]fl
 
 func (c *Config) appends() error {
 	for round := range c.Rounds {
-		for _, writers := range writerCounts {
+		for _, writers := range c.Writers {
 			for _, p := range c.Peers {
 				var values map[string]float64
 				err := inDirectory(c.Dir, func(dir string) (err error) {

@@ -169,7 +169,7 @@ func (b *bot) say(ctx context.Context, c *client.Client, room *client.Room, l li
 	defer cancel()
 	var err error
 	if l.kind == im.Gift {
-		_, err = c.Call(sayCtx, "gift.send", room.Name(), map[string]any{"gift": l.body, "count": 1})
+		_, err = room.SendGift(sayCtx, fmt.Sprint(l.body), 1, 0)
 	} else {
 		_, err = room.Send(sayCtx, l.kind, l.body)
 	}

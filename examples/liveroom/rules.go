@@ -17,6 +17,7 @@ var wordList embed.FS
 type rules struct {
 	words  words.Live
 	policy text.Policy
+	links  *text.Links
 }
 
 func newRules() (*rules, error) {
@@ -25,7 +26,11 @@ func newRules() (*rules, error) {
 		return nil, err
 	}
 	defer file.Close()
-	r := &rules{policy: text.Policy{MaxGraphemes: 200}}
+	links, err := text.NewLinks(nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &rules{policy: text.Policy{MaxGraphemes: 200}, links: links}
 	if err := r.words.Load(file); err != nil {
 		return nil, fmt.Errorf("words.txt: %w", err)
 	}
@@ -34,7 +39,7 @@ func newRules() (*rules, error) {
 
 // checks are the rules for messages.
 func (r *rules) checks() []moderate.Check {
-	return []moderate.Check{moderate.Text(&r.policy), moderate.Words(&r.words)}
+	return []moderate.Check{moderate.Text(&r.policy), moderate.Words(&r.words), moderate.Links(r.links)}
 }
 
 // paid applies them to a text that is paid for: before anything is charged.
@@ -42,6 +47,9 @@ func (r *rules) paid(said string) (string, error) {
 	said, err := r.policy.Apply(said)
 	if err != nil {
 		return "", &im.Error{Code: im.CodeBadRequest, Reason: err.Error()}
+	}
+	if _, action, _ := r.links.Apply(said); action != text.LinkPass {
+		return "", &im.Error{Code: im.CodeForbidden, Reason: "links are not welcome in this room"}
 	}
 	switch f := r.words.Filter(); f.Check(said).Action {
 	case words.Block, words.Hold:

@@ -109,6 +109,7 @@ func NewFlood(opts *FloodOptions) (*Flood, error) {
 	if o.Window < time.Millisecond || o.Window > 24*time.Hour {
 		return nil, fmt.Errorf("FloodOptions.Window is %v; give 1 ms to 24 h, or 0 for the default", o.Window)
 	}
+	fold.Get() // now, rather than at the first text
 	f := &Flood{opts: o, seed: maphash.MakeSeed()}
 	f.users.init(o.Users)
 	f.rooms.init(o.Rooms)
@@ -202,7 +203,7 @@ func alike(a, b *seen) bool {
 }
 
 // fingerprintRunes is how many letters of a text count: a text that is longer and equal so far is alike.
-const fingerprintRunes = 256
+const fingerprintRunes = 160
 
 // fingerprint reduces a text to its letters, of which rows of the same count as one. It hashes each
 // pair of neighbours, with each ideograph by itself and each three of other letters. A bit

@@ -28,36 +28,57 @@ func (l *Log) append(ctx context.Context, name string, events []*im.Event) ([]im
 		return nil, fmt.Errorf("%w: %w", ErrClosed, im.ErrNotStored)
 	}
 	own, bytes, volatile := copies(events)
-	var out []im.Appended
+	out := make([]im.Appended, len(own))
 	for {
 		r := l.rooms.lock(name)
 		moves, parts := r.moves, r.parts
-		if out == nil {
-			out = make([]im.Appended, len(own))
-		}
-		if len(parts) > 0 && !r.settled(own, out) {
+		settled := (len(parts) > 0 || !volatile) && r.settled(own, out)
+		if len(parts) > 0 && !settled {
 			r.mu.Unlock()
-			var err error
-			if out, err = l.recall(r, parts, own); err != nil {
+			found, err := l.recall(r, parts, own, out)
+			if err != nil {
 				return nil, fmt.Errorf("%w: %w", im.ErrNotStored, err)
 			}
 			r.mu.Lock()
 			if r.gone || r.moves != moves {
 				r.mu.Unlock()
-				out = nil
+				clear(out)
 				continue
 			}
+			settled = found && r.settled(own, out)
 		}
 		// r.mu is held, and out is what the sealed segments remember.
 		if volatile && !r.onFlight(own) {
 			return l.appendVolatile(r, own, out)
 		}
+		if settled && r.positions.low == 0 {
+			return r.recite(own, out), nil
+		}
 		return l.appendDurable(ctx, r, own, out, moves, bytes)
 	}
 }
 
+// recite is the answer for events that are all known. r.mu is held; it is given back.
+func (r *room) recite(events []*im.Event, out []im.Appended) []im.Appended {
+	defer r.mu.Unlock()
+	for i, e := range events {
+		if out[i].Status == 0 {
+			out[i], _, _ = r.judge(e)
+		}
+	}
+	return out
+}
+
 // copies are the log's own events: callers may change theirs after the call.
 func copies(events []*im.Event) (own []*im.Event, bytes int64, volatile bool) {
+	if len(events) == 1 { // the most common, with one allocation
+		one := &struct {
+			event im.Event
+			own   [1]*im.Event
+		}{event: *events[0]}
+		one.own[0] = &one.event
+		return one.own[:], sizeOf(&one.event), one.event.Class == im.Volatile
+	}
 	all := make([]im.Event, len(events))
 	own = make([]*im.Event, len(events))
 	volatile = true
@@ -143,15 +164,6 @@ func (l *Log) appendVolatile(r *room, events []*im.Event, out []im.Appended) ([]
 
 // appendDurable waits for the disk. r.mu is held; it is given back.
 func (l *Log) appendDurable(ctx context.Context, r *room, events []*im.Event, out []im.Appended, moves uint32, bytes int64) ([]im.Appended, error) {
-	if r.positions.low == 0 && r.settled(events, out) {
-		for i, e := range events {
-			if out[i].Status == 0 {
-				out[i], _, _ = r.judge(e)
-			}
-		}
-		r.mu.Unlock()
-		return out, nil
-	}
 	r.waiting++
 	r.mu.Unlock()
 	q := l.newRequest(r)
@@ -195,9 +207,10 @@ func (l *Log) await(ctx context.Context, q *request) ([]im.Appended, error) {
 	return out, err
 }
 
-// recall looks for events in the sealed segments of a room, the newest first.
-func (l *Log) recall(r *room, parts []part, events []*im.Event) ([]im.Appended, error) {
-	out := make([]im.Appended, len(events))
+// recall looks for events in the sealed segments of a room, the newest first, and fills in out for those that it finds. It
+// reports whether there are any.
+func (l *Log) recall(r *room, parts []part, events []*im.Event, out []im.Appended) (found bool, err error) {
+	clear(out)
 	for i, e := range events {
 		for k := len(parts) - 1; k >= 0 && out[i].Status == 0; k-- {
 			rec, ok, err := parts[k].file.FindID(r.name, e.ID, nil)
@@ -205,11 +218,11 @@ func (l *Log) recall(r *room, parts []part, events []*im.Event) ([]im.Appended, 
 			case isClosed(err):
 				// Dropped meanwhile, with its events.
 			case err != nil:
-				return nil, fmt.Errorf("look up event %q: %w", e.ID, err)
+				return false, fmt.Errorf("look up event %q: %w", e.ID, err)
 			case ok && rec.Epoch == r.epoch:
-				out[i] = verdict(r.epoch, identity{rec.Seq, rec.Event.Digest}, e)
+				out[i], found = verdict(r.epoch, identity{rec.Seq, rec.Event.Digest}, e), true
 			}
 		}
 	}
-	return out, nil
+	return found, nil
 }

@@ -60,12 +60,24 @@ func (c *committer) run() {
 }
 
 // gatherTurns is how often the committer lets others run before a round, while that brings more to share its fsync: those
-// whom the last round woke are about to append again.
-const gatherTurns = 8
+// whom the last round woke are about to append again. With gatherEnough it goes ahead: the rest append while the disk is busy
+// with these, where otherwise either the disk or the processors would wait.
+const (
+	gatherTurns  = 8
+	gatherEnough = 128
+)
+
+// fewRequests is below how many a round lets others run once more before it waits for the disk. Whoever got a lock from the
+// committer is to run where the committer does, and the runtime takes a processor away from a system call only after a while:
+// they would miss the next fsync too. Where there are many requests, others are awake who run them.
+const fewRequests = 32
 
 func (c *committer) gather() {
 	before, _ := c.log.queue.depth()
 	for range gatherTurns {
+		if before >= gatherEnough {
+			return
+		}
 		runtime.Gosched()
 		now, _ := c.log.queue.depth()
 		if now == before {
@@ -123,9 +135,7 @@ func (c *committer) round() {
 	for i := range backlog {
 		c.records = append(c.records, backlog[i].record())
 	}
-	for _, q := range requests {
-		c.place(q)
-	}
+	c.placeAll(requests)
 	wait := len(c.records) > len(backlog) || isDue(c.syncAt)
 	if len(c.records) > 0 {
 		refs, err := c.file.active.Write(c.records)
@@ -136,6 +146,9 @@ func (c *committer) round() {
 		c.wrote(backlog, refs)
 		defer clear(c.records)
 		if wait {
+			if len(requests) < fewRequests {
+				runtime.Gosched()
+			}
 			if err := c.sync(); err != nil {
 				c.withdraw(requests, nil, err)
 				return
@@ -153,9 +166,27 @@ func (c *committer) round() {
 	c.land(requests, nil)
 }
 
-// place gives the events of a request their places and records.
-func (c *committer) place(q *request) {
-	r := q.room
+// placeAll places requests. It keeps the lock of a room from one request to the next: if it gave it back each time, the many who
+// are about to append to the room would take turns with it.
+func (c *committer) placeAll(requests []*request) {
+	var held *room
+	for _, q := range requests {
+		if q.room != held {
+			if held != nil {
+				held.mu.Unlock()
+			}
+			held = q.room
+			held.mu.Lock()
+		}
+		c.place(held, q)
+	}
+	if held != nil {
+		held.mu.Unlock()
+	}
+}
+
+// place gives the events of a request their places and records. r.mu is held.
+func (c *committer) place(r *room, q *request) {
 	q.first = len(c.records)
 	if q.records != nil {
 		c.records = append(c.records, q.records...)
@@ -163,21 +194,19 @@ func (c *committer) place(q *request) {
 		c.board(r, q)
 		return
 	}
-	r.mu.Lock()
-	for r.moves != q.moves {
+	for r.moves != q.moves && q.err == nil {
 		moves, parts := r.moves, r.parts
 		r.mu.Unlock()
-		q.out, q.err = c.log.recall(r, parts, q.events)
-		q.moves = moves
-		if q.err != nil {
-			q.err = notStored(q.err)
-			return
-		}
+		_, q.err = c.log.recall(r, parts, q.events, q.out)
 		r.mu.Lock()
+		q.moves = moves
+	}
+	if q.err != nil {
+		q.err = notStored(q.err)
+		return
 	}
 	c.records = r.placeDurable(q.events, q.out, c.records)
 	q.count = len(c.records) - q.first
-	r.mu.Unlock()
 	c.board(r, q)
 }
 
@@ -187,6 +216,7 @@ func (c *committer) board(r *room, q *request) {
 		c.rooms = append(c.rooms, r)
 	}
 	r.flight = append(r.flight, q)
+	q.boarded = true
 }
 
 // wrote notes where volatile events lie.
@@ -244,6 +274,7 @@ func (c *committer) land(requests []*request, refs []segment.Ref) {
 		r.flown = counts{}
 		top := r.positions.head
 		r.anchor = c.file.number
+		r.waiting -= len(r.flight)
 		r.mu.Unlock()
 		clear(r.flight)
 		r.flight = r.flight[:0]
@@ -268,13 +299,16 @@ func (c *committer) publish(r *room, q *request, refs []segment.Ref, now int64) 
 	}
 }
 
-// answer wakes those who wait. For those who do no more it delivers what they would have.
+// answer wakes those who wait. For those who do no more it delivers what they would have. Rooms count no more who was on
+// their flight.
 func (c *committer) answer(requests []*request) {
 	for _, q := range requests {
 		r := q.room
-		r.mu.Lock()
-		r.waiting--
-		r.mu.Unlock()
+		if !q.boarded {
+			r.mu.Lock()
+			r.waiting--
+			r.mu.Unlock()
+		}
 		if !q.answer() {
 			r.deliverPending()
 		}

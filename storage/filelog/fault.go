@@ -35,6 +35,7 @@ func (c *committer) withdraw(requests []*request, backlog []unwritten, err error
 		}
 		r.positions.withdrawn()
 		r.flown = counts{}
+		r.waiting -= len(r.flight)
 		r.mu.Unlock()
 		clear(r.flight)
 		r.flight = r.flight[:0]
@@ -147,6 +148,7 @@ func (c *committer) create() (*activeFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.Fill(c.log.opts.SegmentBytes)
 	f := newActiveFile(a)
 	c.log.files.add(f)
 	return f, nil
@@ -163,6 +165,7 @@ func (c *committer) roll() error {
 				return err
 			}
 		}
+		c.file.active.Trim()
 		c.abandonFile(false)
 	}
 	return c.begin()

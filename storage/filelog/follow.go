@@ -107,6 +107,7 @@ func (r *room) joined() {
 	r.joining = false
 	if len(r.followers) == 0 {
 		r.pending = nil
+		r.undone.Store(false)
 	}
 }
 
@@ -127,10 +128,7 @@ func (r *room) unfollow(f *follower, now int64) {
 // pending before it comes here, so that events are delivered in order, whoever delivers them, and no later than when their own
 // appender is done.
 func (r *room) deliverPending() {
-	r.mu.Lock()
-	none := len(r.pending) == 0
-	r.mu.Unlock()
-	if none {
+	if !r.undone.Load() {
 		return
 	}
 	r.turn.Lock()
@@ -158,6 +156,7 @@ func (r *room) takeTurn() {
 	r.mu.Lock()
 	events := r.pending
 	r.pending, r.spare = r.spare, nil
+	r.undone.Store(false)
 	r.mu.Unlock()
 
 	ended := false

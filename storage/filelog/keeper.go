@@ -221,9 +221,13 @@ func (r *room) absorb(f *activeFile, s *sealedFile, info segment.RoomInfo, ok bo
 // forgetMoved forgets the IDs of events that are in the tail no more. Those in flight are not there yet.
 func (r *room) forgetMoved() {
 	var ids map[string]identity
+	left := ^uint64(0) // the lowest position that is in the tail still
+	if len(r.tail.entries) > 0 {
+		left = r.tail.entries[0].seq
+	}
 	for id, first := range r.ids {
 		flying := r.positions.low != 0 && first.seq >= r.positions.low
-		if flying || r.tail.find(first.seq) != nil {
+		if flying || first.seq >= left && r.tail.find(first.seq) != nil {
 			if ids == nil {
 				ids = make(map[string]identity, len(r.tail.entries))
 			}

@@ -119,6 +119,7 @@ func (c *committer) finish() {
 		_, err = c.file.active.Write([]segment.Record{{Type: segment.Closed}})
 	}
 	if err == nil {
+		c.file.active.Trim()
 		err = c.file.active.Sync()
 	}
 	if err != nil {

@@ -92,6 +92,7 @@ func (l *Log) restore() (*committer, error) {
 		c.next = max(c.next, n+1)
 		if i == len(active)-1 && a.active.Size() < l.opts.SegmentBytes {
 			c.file = a
+			a.active.Fill(l.opts.SegmentBytes)
 		} else {
 			l.keeper.retire(a)
 		}

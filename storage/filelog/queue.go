@@ -23,9 +23,10 @@ type request struct {
 	records []segment.Record
 	settle  func(*activeFile, []segment.Ref) // called with room.mu held when records are on disk
 
-	bytes int64
-	first int // index of its first record in the round
-	count int // how many records it has there
+	bytes   int64
+	boarded bool // it is in the flight of its room
+	first   int  // index of its first record in the round
+	count   int  // how many records it has there
 
 	err   error
 	state atomic.Uint32

@@ -2,6 +2,7 @@ package filelog
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/liveim/im"
 	"github.com/liveim/im/storage/filelog/internal/segment"
@@ -31,6 +32,7 @@ type room struct {
 	used      int64       // when something was last appended or a follower left, by the log's clock
 	written   uint64      // the highest position that was written
 	pending   []*im.Event // published, and to be delivered by whoever has the turn next
+	undone    atomic.Bool // there are some; changed with mu held
 	joining   bool        // somebody is about to follow
 	followers []*follower // changed with turn and mu held, so that either is enough to read it
 
@@ -114,6 +116,7 @@ func (r *room) publish(e entry) {
 	r.tail.put(e)
 	if len(r.followers) > 0 || r.joining {
 		r.pending = append(r.pending, e.event)
+		r.undone.Store(true)
 	}
 }
 

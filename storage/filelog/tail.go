@@ -58,6 +58,9 @@ func (t *tail) put(e entry) {
 	case i > 0 && t.entries[i-1].seq == e.seq:
 		t.entries[i-1] = e
 	case i == len(t.entries):
+		if i == cap(t.entries) {
+			t.entries = slices.Grow(t.entries, max(1, i)) // append copies a long tail four times as often
+		}
 		t.entries = append(t.entries, e)
 	default:
 		t.entries = slices.Insert(t.entries, i, e)

@@ -34,7 +34,7 @@ func main() {
 
 type options struct {
 	dir, peers, scenarios string
-	rounds                int
+	rounds, writers       int
 	short                 bool
 	lasts                 time.Duration
 	json, report, docs    string
@@ -49,6 +49,7 @@ func run(args []string) error {
 	f.StringVar(&o.peers, "peers", "", "only stores whose name matches this regular expression")
 	f.StringVar(&o.scenarios, "scenario", "", "only scenarios whose whole name matches this regular expression")
 	f.IntVar(&o.rounds, "rounds", 3, "how often each store has its turn; tables show medians")
+	f.IntVar(&o.writers, "writers", 0, "measure appends of so many writers only; 0: of each number in the table")
 	f.BoolVar(&o.short, "short", false, "short runs, to see whether it works")
 	f.DurationVar(&o.lasts, "for", 0, "how long each measurement of appends lasts, those of latency three times that; 0: 1 s")
 	f.StringVar(&o.json, "json", "", "write raw results to this file")
@@ -210,6 +211,9 @@ func configure(o options) *storage.Config {
 	}
 	if o.lasts > 0 {
 		c.For = o.lasts
+	}
+	if o.writers > 0 {
+		c.Writers = []int{o.writers}
 	}
 	return c
 }

@@ -22,6 +22,8 @@ type Active struct {
 
 	buf    []byte // of Write
 	number uint32 // of the next frame
+	limit  int64  // of Fill
+	filled int64  // where the zeros end that are written ahead, or less than size
 
 	size   atomic.Int64
 	synced atomic.Int64
@@ -69,7 +71,7 @@ func newActive(fsys disk.FS, path string, file disk.File, h head, size int64, ne
 	return a
 }
 
-// Write appends records with one write call, and returns where each is. They are on disk after the next Sync. The error is a
+// Write appends records with one write call, besides those for the zeros of Fill, and returns where each is. They are on disk after the next Sync. The error is a
 // *WriteError, or wraps ErrTooLarge or ErrBroken, or names a record that is not one; after the latter three nothing was written.
 // The records are not kept.
 func (a *Active) Write(records []Record) ([]Ref, error) {
@@ -85,6 +87,7 @@ func (a *Active) Write(records []Record) ([]Ref, error) {
 		a.number = next
 		return nil, err
 	}
+	a.fillAfter(at, at+int64(len(a.buf)))
 	if _, err := a.file.WriteAt(a.buf, at); err != nil {
 		a.number = next
 		return nil, &WriteError{CutBack: a.cutBack(at, &err), Err: err}
@@ -103,6 +106,7 @@ func (a *Active) cutBack(to int64, err *error) bool {
 		again = a.file.Sync()
 	}
 	if again == nil {
+		a.filled = to
 		return true
 	}
 	a.broken.Store(true)
@@ -195,31 +199,29 @@ func (a *Active) Sync() error {
 
 // Read reads one record. The error wraps ErrDamaged if its bytes are not those that were written.
 func (a *Active) Read(ref Ref) (Record, error) {
-	r, _, err := readRef(a.file, ref)
+	r, err := readRef(a.file, ref)
 	if err != nil {
 		return Record{}, fmt.Errorf("read %d bytes at %d of %s: %w", ref.Length, ref.Offset, a.path, err)
 	}
 	return r, nil
 }
 
-// readRef reads a record, and its encoded form.
-func readRef(r readerAt, ref Ref) (Record, []byte, error) {
+func readRef(r readerAt, ref Ref) (Record, error) {
 	if ref.Length > maxPayload {
-		return Record{}, nil, ErrDamaged
+		return Record{}, ErrDamaged
 	}
 	b := make([]byte, ref.Length)
 	if err := readFull(r, b, ref.Offset); err != nil {
-		return Record{}, nil, err
+		return Record{}, err
 	}
 	body, length, ok := cutChecked(b)
 	if !ok || length != len(b) {
-		return Record{}, nil, ErrDamaged
+		return Record{}, ErrDamaged
 	}
-	rec, err := decodeRecord(body)
-	return rec, body, err
+	return decodeRecord(body)
 }
 
-// Size is how long the file is in bytes, what is not synced included.
+// Size is how long the file is in bytes, what is not synced included and the zeros of Fill not.
 func (a *Active) Size() int64 { return a.size.Load() }
 
 // Synced is how many of these bytes are known to be on disk.
@@ -231,7 +233,7 @@ func (a *Active) Number() uint64 { return a.head.number }
 // Name is the path of the file.
 func (a *Active) Name() string { return a.path }
 
-// Close closes the file without a sync. It may be called more than once.
+// Close closes the file without a sync and without a Trim. It may be called more than once.
 func (a *Active) Close() error { return a.close() }
 
 // Remove closes the file and removes it from the directory, lastingly. It is for after Seal.

@@ -3,6 +3,7 @@ package segment
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/s2"
@@ -115,6 +116,7 @@ func (w *blockWriter) flush() error {
 	if len(w.raw) == 0 {
 		return nil
 	}
+	runtime.Gosched() // those who append come first
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
 	*buf = appendBlock(reserveFrame((*buf)[:0]), w.raw)

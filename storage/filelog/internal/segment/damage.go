@@ -42,9 +42,9 @@ func (d Damage) String() string {
 // spans gathers what a place held, by room and epoch.
 type spans map[Span]Span
 
-func (s spans) add(r *Record) {
-	if r.Room != "" {
-		s.extend(Span{r.Room, r.Epoch, r.Seq, r.Seq})
+func (s spans) add(r *skimmed) {
+	if len(r.room) > 0 {
+		s.extend(Span{string(r.room), string(r.epoch), r.seq, r.seq})
 	}
 }
 

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,8 @@ type Recovery struct {
 	// Damage is the damaged places that have records after them, and damaged copies of the header.
 	Damage []Damage
 	// Tail is what lies after the last good frame, or nil: the torn end of a write, or damage to the last frames, which
-	// nobody can tell apart. Recover cuts it off. Its Rooms are those of records in it that could be read.
+	// nobody can tell apart. Recover cuts it off. Its Rooms are those of records in it that could be read. The zeros that
+	// Active.Fill wrote ahead are none, whether they follow a good frame or a torn one; Recover cuts them off too.
 	Tail *Damage
 	// Cut is how many bytes were cut off, those of Tail.
 	Cut int64
@@ -35,7 +37,7 @@ func Recover(fsys disk.FS, path string, fn func(Record, Ref) error) (*Active, Re
 	if err != nil {
 		return nil, Recovery{}, fmt.Errorf("open a segment: %w", err)
 	}
-	r := recovery{path: path, fn: fn, ctx: context.Background()}
+	r := recovery{path: path, take: decoded(fn), ctx: context.Background()}
 	if err = r.run(file); err == nil {
 		err = r.cut(file)
 	}
@@ -54,17 +56,32 @@ func Scan(ctx context.Context, fsys disk.FS, path string, fn func(Record, Ref) e
 		return Recovery{}, fmt.Errorf("open a segment: %w", err)
 	}
 	defer file.Close()
-	r := recovery{path: path, fn: fn, ctx: ctx}
+	r := recovery{path: path, take: decoded(fn), ctx: ctx}
 	err = r.run(file)
 	return r.Recovery, err
+}
+
+// taker takes the encoded form of a record, which is good until it returns. It returns the type, or 0 if that is no record.
+type taker func(body []byte, ref Ref) (Type, error)
+
+// decoded hands records to fn.
+func decoded(fn func(Record, Ref) error) taker {
+	return func(body []byte, ref Ref) (Type, error) {
+		rec, err := decodeRecord(body)
+		if err != nil {
+			return 0, nil
+		}
+		return rec.Type, fn(rec, ref)
+	}
 }
 
 // recovery is one run over an active file.
 type recovery struct {
 	Recovery
 	path string
-	fn   func(Record, Ref) error
+	take taker
 	ctx  context.Context
+	turn func() // called between frames, if it is set
 
 	w    *window
 	head head
@@ -109,6 +126,9 @@ func (r *recovery) frames() error {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}
+		if r.turn != nil {
+			r.turn()
+		}
 		before := s.at
 		f, err := s.frame()
 		if errors.Is(err, io.EOF) {
@@ -140,7 +160,7 @@ func (r *recovery) good(f *found) error {
 		d := &r.damage[i]
 		if j := r.badAt(d.Offset); j >= 0 {
 			rooms := spans{}
-			if err := r.salvage(&r.bad[j], rooms, r.fn); err != nil {
+			if err := r.salvage(&r.bad[j], rooms, r.take); err != nil {
 				return err
 			}
 			d.Rooms = rooms.list()
@@ -154,7 +174,7 @@ func (r *recovery) good(f *found) error {
 	payload := r.w.upTo(f.offset, frameHead+int(f.length))[frameHead:] // again: salvage has moved the window
 	r.synced = max(r.synced, f.synced)
 	r.end, r.next = f.end(), int64(f.number)+1
-	whole, err := r.records(payload, f.offset+frameHead, r.fn)
+	whole, err := r.records(payload, f.offset+frameHead, r.take)
 	if err == nil && !whole {
 		r.note(f.offset, frameHead+int64(f.length), fmt.Sprintf("frame %d holds what this version cannot read", f.number))
 		r.Damage, r.damage = append(r.Damage, r.damage...), nil
@@ -171,33 +191,42 @@ func (r *recovery) badAt(offset int64) int {
 	return -1
 }
 
-// salvage reads the records of a damaged frame that are good by their own checksums.
-func (r *recovery) salvage(f *found, rooms spans, fn func(Record, Ref) error) error {
+// salvage reads the records of a damaged frame that are good by their own checksums. Without take it only notes their rooms.
+func (r *recovery) salvage(f *found, rooms spans, take taker) error {
 	payload := r.w.upTo(f.offset, frameHead+int(f.length))[frameHead:]
-	_, err := r.records(payload, f.offset+frameHead, func(rec Record, ref Ref) error {
-		rooms.add(&rec)
-		return fn(rec, ref)
+	_, err := r.records(payload, f.offset+frameHead, func(body []byte, ref Ref) (Type, error) {
+		s, err := skim(body)
+		if err != nil {
+			return 0, nil
+		}
+		rooms.add(&s)
+		if take == nil {
+			return s.kind, nil
+		}
+		return take(body, ref)
 	})
 	return err
 }
 
-// records calls fn with each good record of a payload that begins at a place. whole says that there was nothing else.
-func (r *recovery) records(payload []byte, at int64, fn func(Record, Ref) error) (whole bool, err error) {
+// records has each good record of a payload that begins at a place taken. whole says that there was nothing else.
+func (r *recovery) records(payload []byte, at int64, take taker) (whole bool, err error) {
 	whole = true
 	for len(payload) > 0 {
 		body, length, ok := cutChecked(payload)
 		if length == 0 {
 			return false, nil
 		}
-		rec, err := decodeRecord(body)
-		if ok && err == nil {
-			r.Records++
-			r.Closed = rec.Type == Closed
-			if err := fn(rec, Ref{Offset: at, Length: uint32(length)}); err != nil {
+		var kind Type
+		if ok {
+			if kind, err = take(body, Ref{Offset: at, Length: uint32(length)}); err != nil {
 				return false, err
 			}
-		} else {
+		}
+		if kind == 0 {
 			whole = false
+		} else {
+			r.Records++
+			r.Closed = kind == Closed
 		}
 		payload, at = payload[length:], at+int64(length)
 	}
@@ -209,7 +238,7 @@ func (r *recovery) tail() {
 	for i := range r.Damage {
 		r.Damage[i].Torn = r.Damage[i].Lost && uint64(r.Damage[i].Offset) >= r.synced
 	}
-	length := r.w.size - r.end
+	length := r.tailLength()
 	if length <= 0 {
 		return
 	}
@@ -219,9 +248,36 @@ func (r *recovery) tail() {
 	}
 	rooms, records := spans{}, r.Records
 	for i := range r.bad {
-		r.salvage(&r.bad[i], rooms, func(Record, Ref) error { return nil })
+		_ = r.salvage(&r.bad[i], rooms, nil) // without take it does not fail
 	}
 	r.Tail.Rooms, r.Records, r.Closed = rooms.list(), records, false
+}
+
+// tailLength is how much follows the last good frame, without zeros that were written ahead. Fewer bytes other than zero than
+// the magic of a frame has, among zeros, are no write: some bit of the zeros has flipped, or what a loss of power left of
+// a frame is less than its first bytes. No event is lost with either.
+func (r *recovery) tailLength() int64 {
+	length := r.w.size - r.end
+	if length <= 0 {
+		return 0
+	}
+	var others, last int64 // how many are not zero, and the end of the last of them
+	for at := r.end; at < r.w.size; {
+		b := r.w.upTo(at, windowBytes)
+		if n := int64(len(b) - bytes.Count(b, []byte{0})); n > 0 {
+			others += n
+			last = at + int64(len(bytes.TrimRight(b, "\x00")))
+		}
+		at += int64(len(b))
+	}
+	if r.w.failure(r.end, length) != nil {
+		return length // it was taken for zeros
+	}
+	if others <= int64(len(frameMagic)) && others < length {
+		return 0
+	}
+	// Whole sectors: the last bytes of a frame may be zeros.
+	return min(length, last-r.end+sectorBytes-1-(last-1)%sectorBytes)
 }
 
 // cut takes the tail off, so that what is written next follows the last good frame. It syncs in any case: what a process
@@ -238,10 +294,12 @@ func (r *recovery) cut(file disk.File) error {
 			return fmt.Errorf("write the header of a segment anew: %w", err)
 		}
 	}
-	if r.Tail != nil {
+	if r.w.size > r.end {
 		if err := file.Truncate(r.end); err != nil {
 			return fmt.Errorf("cut the torn end off a segment: %w", err)
 		}
+	}
+	if r.Tail != nil {
 		r.Cut = r.Tail.Length
 	}
 	if err := file.Sync(); err != nil {

@@ -1,6 +1,7 @@
 // Package segment is the file format of the file log: files that are appended to, and files that are compressed and sorted.
 //
-// An [Active] file is frames of records, each frame with its own checksums and each record with one of its own. A [Sealed]
+// An [Active] file is frames of records, each frame with its own checksums and each record with one of its own, and may end
+// with zeros, into which the next frames are written. A [Sealed]
 // file holds the records of one active file, sorted by room, in compressed blocks, with pages that say where each room
 // and each event id is. In both, whatever bytes are damaged cost the frame, or the block, that they lie in: a reader
 // finds the next one by itself and says what it has passed over.

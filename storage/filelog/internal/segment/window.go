@@ -23,6 +23,7 @@ func readFull(r readerAt, b []byte, offset int64) error {
 const (
 	windowBytes = 256 << 10
 	pageBytes   = 4 << 10
+	sectorBytes = 512 // what a disk writes as a whole
 )
 
 // window reads a file from its start to its end, a part at a time. What cannot be read it takes for zeros and remembers,
