@@ -1,6 +1,7 @@
 // The list of messages beside the picture.
 
 const kept = 200; // messages in the list
+const growing = 50; // gifts whose lines may still change
 const breath = 5_000; // ms between two things that a screen reader is told
 
 export class Chat {
@@ -12,14 +13,19 @@ export class Chat {
   #following = true;
   #unseen = 0;
   #speaker;
+  #actions;
+  #events = new WeakMap(); // of items: the event that each shows
+  #gifts = new Map(); // by combo: the text of its line
 
   /**
    * @param {HTMLElement} list
    * @param {HTMLElement} newer the button that leads to the newest message
    * @param {HTMLElement} speaker what screen readers listen to
    * @param words newer(n) for the button, says(name, words) and andMore(n) for the speaker
+   * @param {(event: object, opener: HTMLElement) => void} actions what a line's button opens
    */
-  constructor(list, newer, speaker, words) {
+  constructor(list, newer, speaker, words, actions) {
+    this.#actions = actions;
     this.#list = list;
     this.#newer = newer;
     this.#words = words;
@@ -27,6 +33,11 @@ export class Chat {
     newer.addEventListener('click', () => {
       list.focus({ preventScroll: true }); // the button is about to go
       this.#follow();
+    });
+    list.addEventListener('keydown', (e) => this.#move(e));
+    list.addEventListener('click', ({ target }) => {
+      const button = target.closest('li')?.querySelector('.more');
+      if (button && String(getSelection()) === '') this.#open(button);
     });
     const look = () => {
       const { scrollHeight, scrollTop, clientHeight } = list;
@@ -39,24 +50,40 @@ export class Chat {
 
   clear() {
     this.#fresh = [];
+    this.#gifts.clear();
     this.#list.replaceChildren();
     this.#following = true;
     this.#seen();
   }
 
-  /** Adds what somebody said; `old` if it was said before the page was there. */
-  say({ name, text, own = false, old = false }) {
-    const item = entry(name, own ? 'own' : '', span(text));
-    this.#add(item);
-    if (!own && !old) this.#speaker.say(this.#words.says(name, text));
+  /** Adds what somebody said; `old` if it was said before the page was there. `look` is a class: flown, paid. */
+  say({ event, name, text, look = '', color, own = false, old = false }) {
+    const item = entry(name, [look, own && 'own'].filter(Boolean).join(' '), span(text));
+    if (color) item.style.setProperty('--paid', color);
+    this.#add(item, event, name, text);
+    if (!own && !old && look !== 'flown') this.#speaker.say(this.#words.says(name, text));
   }
 
-  /** Adds that somebody gave a gift, with its picture. */
-  gift({ name, text, picture, own = false, old = false }) {
+  /** Adds that somebody gave a gift, with its picture. A combo has one line, which changes. */
+  gift({ event, combo, name, text, picture, own = false, old = false }) {
+    if (!old) this.#speaker.say(`${name} ${text}`);
+    const line = this.#gifts.get(combo);
+    if (line) return void (line.firstChild.data = text);
     const words = span(text);
     words.append(picture);
-    this.#add(entry(name, own ? 'gift own' : 'gift', words));
-    if (!old) this.#speaker.say(`${name} ${text}`);
+    this.#gifts.set(combo, words);
+    if (this.#gifts.size > growing) this.#gifts.delete(this.#gifts.keys().next().value);
+    this.#add(entry(name, own ? 'gift own' : 'gift', words), event, name, text);
+  }
+
+  /** Takes away what was deleted. */
+  remove(deleted) {
+    const goes = (item) => this.#events.has(item) && deleted(this.#events.get(item));
+    this.#fresh = this.#fresh.filter((item) => !goes(item));
+    const gone = [...this.#list.children].filter(goes);
+    if (gone.some((item) => item.contains(document.activeElement))) this.#list.focus({ preventScroll: true });
+    for (const item of gone) item.remove();
+    for (const [combo, words] of this.#gifts) if (!words.isConnected) this.#gifts.delete(combo);
   }
 
   /** Adds an announcement of the host. */
@@ -80,7 +107,28 @@ export class Chat {
     this.#add(item);
   }
 
-  #add(item) {
+  // The arrows go from line to line, so that the list is one stop for the Tab key.
+  #move(e) {
+    const all = [...this.#list.querySelectorAll('.more')];
+    const at = all.indexOf(document.activeElement);
+    const to = { ArrowUp: at < 0 ? all.length - 1 : at - 1, ArrowDown: at + 1, Home: 0, End: all.length - 1 }[e.key];
+    if (to === undefined || !all[to] || (at < 0 && e.key !== 'ArrowUp')) return;
+    e.preventDefault();
+    all[to].focus();
+  }
+
+  #open(button) {
+    this.#actions(this.#events.get(button.closest('li')), button);
+  }
+
+  #add(item, event, name, text) {
+    if (event?.seq) {
+      this.#events.set(item, event);
+      const more = Object.assign(document.createElement('button'), { type: 'button', className: 'more', textContent: '⋯', tabIndex: -1 });
+      more.setAttribute('aria-haspopup', 'menu');
+      more.setAttribute('aria-label', this.#words.actions(this.#words.says(name, text)));
+      item.append(more);
+    }
     this.#fresh.push(item);
     if (this.#fresh.length > kept) this.#fresh.shift();
     this.#frame ||= requestAnimationFrame(() => this.#show());

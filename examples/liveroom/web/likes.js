@@ -1,83 +1,53 @@
-// Likes: counted here and sent a few times a second, and the hearts that rise
-// for them.
+// Likes: the number on the button, and the hearts that rise.
 
-const every = 600; // ms between two sends
-const most = 12; // in one send: the rate that a hub allows a person
-const backlog = 48; // that wait to be sent; more fingers nobody has
-const patience = 15_000; // ms, for the hub's answer
 const crowd = 30; // hearts at a time
 const tints = ['#ff4f81', '#ff7a59', '#ffb03a', '#c86bff', '#7a8cff', '#ff6fb5'];
 
 export class Likes {
-  #send;
   #show;
   #hearts;
-  #total = 0; // as the room says
+  #likes = null; // of the room; see likes in /im/features.js
   #shown = 0;
-  #waiting = 0; // to be sent
-  #sent = 0; // on their way
-  #mine = 0; // sent, and not yet seen in the room's total
-  #timer = 0;
   #still = matchMedia('(prefers-reduced-motion: reduce)');
 
   /**
-   * @param {(n: number, signal: AbortSignal) => Promise<unknown>} send sends n likes
    * @param {(total: number) => void} show
    * @param {HTMLElement} hearts where they rise
    */
-  constructor(send, show, hearts) {
-    this.#send = send;
+  constructor(show, hearts) {
     this.#show = show;
     this.#hearts = hearts;
+  }
+
+  /** Takes those of a room. */
+  enter(likes) {
+    this.#likes = likes;
+    likes.on('total', () => this.#tell());
+    likes.on('grow', ({ others }) => {
+      const n = Math.min(others, 6);
+      for (let i = 0; i < n; i++) setTimeout(() => this.#rise(), (i * 500) / n);
+    });
+    likes.on('lost', () => this.reset());
+    this.reset();
   }
 
   /** Somebody pressed the button: is seen at once, and sent with the next few. */
   add() {
     this.#rise();
-    if (this.#waiting >= backlog) return;
-    this.#waiting++;
-    this.#tell();
-    this.#timer ||= setTimeout(() => this.#flush(), every);
-  }
-
-  /** What the room's state says, at a join. */
-  reset(total) {
-    this.#total = count(total);
-    this.#shown = this.#mine = 0;
+    this.#likes?.add();
     this.#tell();
   }
 
-  /** What an event of likes says: {n, total}. */
-  grow(body) {
-    this.#total = Math.max(this.#total, count(body?.total));
-    const n = count(body?.n);
-    const mine = Math.min(n, this.#mine);
-    this.#mine -= mine;
-    const others = Math.min(n - mine, 6);
-    for (let i = 0; i < others; i++) setTimeout(() => this.#rise(), (i * 500) / others);
-    this.#tell();
-  }
-
-  async #flush() {
-    const n = Math.min(this.#waiting, most);
-    this.#waiting -= n;
-    this.#sent += n;
-    this.#mine += n;
-    try {
-      await this.#send(n, AbortSignal.timeout(patience));
-    } catch {
-      this.#mine = Math.max(this.#mine - n, 0); // a like that is lost is no loss
-      this.#shown = 0;
-    }
-    this.#sent -= n;
-    this.#timer = this.#waiting ? setTimeout(() => this.#flush(), every) : 0;
+  reset() {
+    this.#shown = 0;
     this.#tell();
   }
 
   // The number on the button never goes back when likes have left, but the
   // room's total does not hold them yet.
   #tell() {
-    this.#shown = Math.max(this.#shown, this.#total + this.#waiting + this.#sent);
+    if (!this.#likes) return;
+    this.#shown = Math.max(this.#shown, this.#likes.total + this.#likes.waiting);
     this.#show(this.#shown);
   }
 
@@ -101,8 +71,6 @@ export class Likes {
     ).onfinish = () => heart.remove();
   }
 }
-
-const count = (n) => (Number.isSafeInteger(n) && n > 0 ? n : 0);
 
 /** One of the page's drawings, by the id of its symbol. */
 export function drawing(id) {

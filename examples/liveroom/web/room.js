@@ -5,18 +5,18 @@ import { clean, Danmaku } from '/im/danmaku.js';
 import { Arrivals } from './arrivals.js';
 import { avatar, Chat } from './chat.js';
 import { Composer } from './compose.js';
-import { Banners, GiftRow, isGift, picture } from './gifts.js';
-import { Likes } from './likes.js';
+import { Extras } from './extras.js';
+import { nameOf, picture } from './gifts.js';
 import { Meter } from './meter.js';
 import { HostPanel, ModeChips } from './modes.js';
 import { OwnDanmaku } from './own.js';
+import { colorOf } from './paid.js';
 import { Scene } from './scene.js';
 import { language, text, translate } from './text.js';
 
 const $ = (id) => document.getElementById(id);
 const room = document.documentElement.dataset.room;
 const patience = 15_000; // ms that a message may take, over all reconnects
-const likesKey = 'im.total.like';
 const modesKey = 'im.modes';
 const calm = 0.75; // of the height flown over
 const high = 0.9; // in a storm
@@ -24,19 +24,12 @@ const high = 0.9; // in a storm
 translate(document);
 const scene = new Scene($('scene'));
 const danmaku = new Danmaku($('danmaku'));
-const chat = new Chat($('messages'), $('newer'), $('speaker'), text);
-const banners = new Banners($('banners'), (gift) => text.gave(text[gift]));
-const compact = new Intl.NumberFormat(language, { notation: 'compact', maximumFractionDigits: 1 });
-const likes = new Likes(
-  (n, signal) => inRoom().send('like', { n }, { signal }),
-  (total) => ($('likes').textContent = compact.format(total)),
-  $('hearts'),
-);
+const chat = new Chat($('messages'), $('newer'), $('speaker'), text, (event, opener) => extras.actions(event, opener));
 const now = () => client?.now() ?? Date.now(); // of the server
 const chips = new ModeChips($('chips'), text, now);
 const host = new HostPanel($('modes'), $('queue'), text, {
   set: (modes) => attempt(() => inRoom().setModes(modes)),
-  decide: (event, pass) => attempt(() => inRoom().decide(event, pass)),
+  decide: (event, pass) => attempt(() => extras.decide(event, pass) ?? inRoom().decide(event, pass)),
   now,
 });
 const composer = new Composer($('composer'), text, say);
@@ -45,6 +38,7 @@ const meter = new Meter(showMeter);
 const arrivals = new Arrivals($('came'), text);
 let me = { id: '', name: '', roles: [] };
 const isHost = () => Boolean(me.roles?.includes('host'));
+const extras = new Extras({ text, now, attempt, toast, isHost, host, cheer: (n) => scene.cheer(n), me: () => me });
 
 // Identity: a cookie that only the server reads. The name goes along, since the
 // server of the demo forgets its guests when it restarts.
@@ -100,7 +94,7 @@ async function start() {
 async function enter(since = null) {
   const mine = (client = connect('/im', { transports }));
   mine.on('status', (status) => mine === client && followStatus(status));
-  mine.on('direct', ({ body }) => chat.announce(textOf(body)));
+  mine.on('direct', ({ kind, body }) => kind === 'notice' && chat.announce(textOf(body)));
   let joined;
   try {
     joined = await mine.join(room, { since });
@@ -109,6 +103,7 @@ async function enter(since = null) {
     return;
   }
   live = joined;
+  extras.enter(mine, joined);
   let first = true; // nobody has been away yet
   joined.on('reset', () => {
     chat.clear();
@@ -123,12 +118,16 @@ async function enter(since = null) {
   });
   const catchUp = () => {
     first = false;
-    likes.reset(joined.state.get(likesKey));
+    extras.reset();
     showTitle(joined.state.get('title'));
     showOnline(joined.online);
     showModes();
   };
   joined.on('event', show);
+  joined.on('removed', (what) => {
+    chat.remove(what.has);
+    for (const [id, event] of flown) if (what.has(event)) danmaku.remove(own.nameOf(id));
+  });
   joined.on('gap', ({ missed }) => skip(missed));
   joined.on('online', ({ count, joined: came }) => {
     showOnline(count);
@@ -180,6 +179,7 @@ function showOnline(count) {
 }
 
 const stats = { skipped: 0 };
+const flown = new Map(); // the last danmaku, by id: they may be deleted while they fly
 
 /** How much of what is said is shown. */
 function showMeter({ shown, offered, lost, merged, shed, storm }) {
@@ -195,12 +195,16 @@ function showMeter({ shown, offered, lost, merged, shed, storm }) {
 }
 
 /** Shows one event of the room. Unknown kinds are left to newer pages. */
-function show({ id, kind, from, body, n: count = 1, replayed }) {
+function show(event) {
+  const { id, kind, from, body, n: count = 1, replayed } = event;
   const mine = from !== undefined && from.id === me.id;
   const name = clean(from?.name, 24) || clean(from?.id, 24) || '?';
   switch (kind) {
     case 'danmaku':
       if (replayed) break; // what flew by before is not flown again
+      flown.set(id, event);
+      if (flown.size > 500) flown.delete(flown.keys().next().value);
+      if (isHost()) chat.say({ event, name, text: textOf(body), look: 'flown', own: mine });
       scene.cheer(Math.min(count, 10));
       meter.flown();
       if (!(mine && own.take(id, textOf(body), count))) fly(body, { count, own: mine, id });
@@ -212,21 +216,15 @@ function show({ id, kind, from, body, n: count = 1, replayed }) {
       break;
     case 'chat':
       scene.cheer();
-      chat.say({ name, text: textOf(body), own: mine, old: replayed });
-      break;
-    case 'like':
-      if (!replayed) likes.grow(body);
+      chat.say({ event, name, text: textOf(body), own: mine, old: replayed });
       break;
     case 'gift':
-      if (body?.type === 'paid') chat.say({ name, text: clean(body.text), own: mine, old: replayed });
-      if (!isGift(body?.gift)) break; // a newer one
-      chat.gift({ name, text: text.gave(text[body.gift]), picture: picture(body.gift), own: mine, old: replayed });
-      if (replayed) break;
-      scene.cheer(5);
-      banners.show({ id: from?.id, name, gift: body.gift });
+      if (body?.type === 'paid') chat.say({ event, name, text: textOf(body), look: 'paid', color: colorOf(body.color), own: mine, old: replayed });
+      if (body?.type !== 'gift') break; // a newer one
+      chat.gift({ event, combo: body.combo?.id ?? body.order, name, text: text.gave(nameOf(text, body), body.combo?.count ?? body.count), picture: picture(body.effect), own: mine, old: replayed });
       break;
     case 'notice':
-      chat.announce(textOf(body), replayed);
+      if (body?.milestone === undefined) chat.announce(textOf(body), replayed);
       break;
   }
 }
@@ -296,17 +294,6 @@ async function attempt(what) {
     showModes();
   }
 }
-
-$('like').addEventListener('click', () => likes.add());
-
-new GiftRow($('gifts'), $('gift'), text, async (gift) => {
-  try {
-    inRoom();
-    await client.call('gift.send', room, { gift, count: 1 }, { signal: AbortSignal.timeout(patience) });
-  } catch (error) {
-    toast(explain(error));
-  }
-});
 
 function explain({ name, code, reason, message, retryAfter }) {
   if (name === 'TimeoutError') return text.timeout;

@@ -22,7 +22,7 @@ export const guard = (context) =>
     window.stopped = [];
     document.addEventListener('securitypolicyviolation', (e) => window.stopped.push(`${e.effectiveDirective} ${e.blockedURI}`));
     const dangerous = 'script, img, svg, iframe, object, embed, link, style, base, form, a, [onerror], [onload]';
-    window.census = () => [...document.querySelectorAll(dangerous)].filter((e) => !e.closest('.gift, .banner')).length; // gifts have pictures
+    window.census = () => [...document.querySelectorAll(dangerous)].filter((e) => !e.closest('.gift, .gifts, .banner')).length; // gifts have pictures
   });
 
 /** Nothing of it became more than text. */
