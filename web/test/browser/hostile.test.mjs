@@ -89,8 +89,9 @@ async function hear(hub, page, text) {
   const as = { id: `${text} `, name: text };
   await hub.say(room, 'danmaku', { text, color: text, mode: text, size: text }, as);
   await hub.say(room, 'chat', { text }, as);
-  await hub.say(room, 'gift', { gift: 'rose' }, as);
-  await hub.say(room, 'gift', { gift: text, text }, as); // an unknown one
+  await hub.say(room, 'gift', { type: 'gift', order: text, gift: 'rose', name: text, effect: text, count: 1, amount: 10, currency: text }, as);
+  await hub.say(room, 'gift', { type: 'paid', order: `${text}-paid`, text, color: text, amount: 10, currency: text }, as);
+  await hub.say(room, 'gift', { type: text, gift: text, text }, as); // an unknown one
   await hub.say(room, 'like', { n: text }, as).catch(() => {}); // no number: the hub refuses it
   await hub.say(room, 'notice', { text });
   await hub.set(room, 'title', text);
