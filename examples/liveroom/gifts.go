@@ -46,7 +46,7 @@ func (s *server) sellGifts(orders ledger.Ledger) (err error) {
 	p := &purses{coins: map[string]int64{}, done: map[string]deed{}}
 	s.gifts, err = gift.New(s.hub, p, &gift.Options{
 		Ledger: orders, AllowMemory: true, // without -data it is a demonstration
-		Catalogue: catalogue, Payer: p, Text: s.checkPaid,
+		Catalogue: catalogue, Payer: p, Text: s.checkPaid, Audit: s.record.note,
 	})
 	return err
 }

@@ -4,9 +4,11 @@ go 1.26.0
 
 require (
 	github.com/liveim/im v0.0.0
+	github.com/liveim/im/audit v0.0.0
 	github.com/liveim/im/moderate v0.0.0
 	github.com/liveim/im/storage/bolt v0.0.0
 	go.uber.org/goleak v1.3.0
+	golang.org/x/mod v0.41.0
 )
 
 require (
@@ -22,6 +24,7 @@ require (
 
 replace (
 	github.com/liveim/im => ../..
+	github.com/liveim/im/audit => ../../audit
 	github.com/liveim/im/moderate => ../../moderate
 	github.com/liveim/im/storage/bolt => ../../storage/bolt
 )

@@ -71,6 +71,7 @@ func (s *server) moderateRoom() (err error) {
 		},
 		Exempt: moderate.Member,
 		Checks: s.rules.checks(),
+		Audit:  s.record.note,
 	})
 	return err
 }

@@ -32,6 +32,7 @@ type server struct {
 	room     string
 	storms   storm
 	rules    *rules
+	record   *record
 
 	gifts      *gift.Gifts
 	people     *presence.Presence
@@ -63,9 +64,14 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 	if err != nil {
 		return nil, errors.Join(err, closeLog(), listener.Close())
 	}
-	rules, err := newRules()
+	rec, err := openRecord(c.data)
 	if err != nil {
 		return nil, errors.Join(err, closeOrders(), closeLog(), listener.Close())
+	}
+	closeAll := func() error { return errors.Join(rec.close(), closeOrders(), closeLog()) }
+	rules, err := newRules()
+	if err != nil {
+		return nil, errors.Join(err, closeAll(), listener.Close())
 	}
 	known := newGuests(secret)
 	var pressure func() float64 // of the machine: the hub measures it by itself
@@ -85,7 +91,7 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		Bounds: im.Bounds{JoinEvents: 100},
 	})
 	if err != nil {
-		return nil, errors.Join(err, closeOrders(), closeLog(), listener.Close())
+		return nil, errors.Join(err, closeAll(), listener.Close())
 	}
 	s := &server{
 		hub:      hub,
@@ -94,7 +100,8 @@ func newServer(ctx context.Context, c config, items []replay.Item) (*server, err
 		room:     c.room,
 		storms:   storm{lines: stormLines(items)},
 		rules:    rules,
-		closeLog: func() error { return errors.Join(closeOrders(), closeLog()) },
+		record:   rec,
+		closeLog: closeAll,
 		life:     ctx,
 	}
 	hub.Handle(stormOp, s.storm)
