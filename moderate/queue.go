@@ -107,6 +107,31 @@ func (q *queue) settle(s settled) {
 	q.decided = append(q.decided, s)
 }
 
+// dropWaiting refuses what a user has waiting on this node, in a room or with "" in all of them: for approval, or for
+// the room's delay.
+func (m *Moderation) dropWaiting(ctx context.Context, room, user, by string) {
+	const why = "the sender may not send any more"
+	drop := func(r *im.Room) {
+		for _, w := range m.Waiting(r.ID()) {
+			if w.From.ID == user {
+				_ = m.refuse(ctx, r.ID(), w.Event, by, why) // else somebody has decided meanwhile
+			}
+		}
+		for _, h := range r.Held() {
+			if h.Event.From.ID == user {
+				_ = r.DropHeld(h.Event.ID, why) // the same
+			}
+		}
+	}
+	if room != "" {
+		drop(m.hub.Room(room))
+		return
+	}
+	for r := range m.hub.Rooms() {
+		drop(r)
+	}
+}
+
 func (q *queue) refuseAll(m *Moderation, why string) {
 	q.mu.Lock()
 	all := q.waiting

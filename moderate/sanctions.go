@@ -159,6 +159,9 @@ func (m *Moderation) Impose(ctx context.Context, room string, sort Sort, t Targe
 	}
 	imposed := (&record{t, map[Sort]*standing{sort: s}}).sanction(sort, room)
 	m.decide(ctx, room, Decision{Action: string(sort), By: by, User: t.User, Target: t.String(), Reason: reason, Until: imposed.Until})
+	if sort != Shadow && t.User != "" {
+		m.dropWaiting(ctx, room, t.User, by)
+	}
 	if sort == Ban && t.User != "" && room != "" {
 		if err := m.hub.Room(room).Kick(ctx, t.User, banned(imposed)); err != nil {
 			return *imposed, err

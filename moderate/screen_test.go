@@ -250,3 +250,35 @@ func TestDelete(t *testing.T) {
 		}
 	})
 }
+
+// What a user has waiting goes with the user: what waits for approval, and what waits for the room's delay.
+func TestSanctionsDropWhatWaits(t *testing.T) {
+	for _, room := range []string{"42", ""} {
+		bubble(t, nil, func(t *testing.T, hub *imtest.Hub, mod *moderate.Moderation) {
+			bob, ann := hub.Join("42", user("bob")), hub.Join("42", user("ann"))
+			if _, err := hub.Room("42").SetModes(t.Context(), im.Modes{Delay: 10 * time.Second}); err != nil {
+				t.Fatal(err)
+			}
+			if r, err := bob.SendTo("42", im.Danmaku, "c-1", "delayed"); err != nil || r.Status != im.StatusHeld {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if err := mod.SetApproval(t.Context(), "42", moderate.Approval{Kinds: []im.Kind{im.Chat}}, ""); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range []*imtest.Viewer{bob, ann} {
+				if r, err := v.SendTo("42", im.Chat, "c-2", "waits"); err != nil || r.Status != im.StatusHeld {
+					t.Fatalf("%+v, %v", r, err)
+				}
+			}
+			if _, err := mod.Impose(t.Context(), room, moderate.Mute, moderate.Target{User: "bob"}, time.Minute, "", ""); err != nil {
+				t.Fatal(err)
+			}
+			if left := mod.Waiting("42"); len(left) != 1 || left[0].From.ID != "ann" {
+				t.Errorf("waiting are %+v", left)
+			}
+			if held := hub.Room("42").Held(); len(held) != 0 {
+				t.Errorf("held are %+v", held)
+			}
+		})
+	}
+}
